@@ -33,6 +33,12 @@ type Entry struct {
 	Bytes []byte
 }
 
+// A Slot is the place in the order of all writes that a request is given before it is prepared.
+type Slot struct {
+	Zxid    proto.Zxid
+	Request *proto.Request
+}
+
 // A Header says who asked for a txn and when. Cxid is the client's xid; it and Session are 0 for what a server made.
 type Header struct {
 	Session int64

@@ -1,0 +1,273 @@
+// Package daemon builds a server out of all other packages, starts it and stops it in order. It is the only place that
+// knows them all; nothing in it is protocol.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/zabd/zabd/pkg/auth"
+	"github.com/zabd/zabd/pkg/config"
+	"github.com/zabd/zabd/pkg/datadir"
+	"github.com/zabd/zabd/pkg/peer"
+	"github.com/zabd/zabd/pkg/pipeline"
+	"github.com/zabd/zabd/pkg/prep"
+	"github.com/zabd/zabd/pkg/server"
+	"github.com/zabd/zabd/pkg/session"
+	"github.com/zabd/zabd/pkg/tree"
+	"github.com/zabd/zabd/pkg/txnlog"
+	"github.com/zabd/zabd/pkg/vfs"
+	"github.com/zabd/zabd/pkg/zab"
+)
+
+// Options is what a server gets from its surroundings and not from its configuration.
+type Options struct {
+	Log       *slog.Logger   // required
+	Listeners []net.Listener // client ports that are open already; if none, the configured one is opened
+	FS        vfs.FS         // the real disk if nil
+	Version   string
+}
+
+// A Server is one running zabd.
+type Server struct {
+	cfg       config.Config
+	log       *slog.Logger
+	version   string
+	dir       *datadir.Dir
+	pipeline  *pipeline.Pipeline
+	peer      *peer.Peer
+	clients   *server.Server
+	listeners []net.Listener
+	started   time.Time
+
+	snapshotting sync.Mutex     // held while a snapshot is written
+	background   sync.WaitGroup // snapshots and purges
+	quit         chan struct{}
+	failed       chan error // one slot: why the server cannot go on
+	closing      sync.Once
+}
+
+// Start recovers the tree and serves. The error says what to put right: it wraps datadir's and vfs's kinds, a
+// *BindError or a *config.Error.
+func Start(_ context.Context, cfg config.Config, o Options) (*Server, error) {
+	s := &Server{
+		cfg: cfg, log: o.Log, version: o.Version, started: time.Now(),
+		quit: make(chan struct{}), failed: make(chan error, 1),
+	}
+	if o.FS == nil {
+		o.FS = vfs.Disk()
+	}
+	if err := s.listen(o.Listeners); err != nil {
+		return nil, err
+	}
+	rec, err := s.recover(o.FS)
+	if err != nil {
+		s.closeListeners()
+		return nil, err
+	}
+	s.assemble(rec)
+	for _, l := range s.listeners {
+		s.clients.Serve(l)
+	}
+	s.goBackground(s.purgeLoop)
+	return s, nil
+}
+
+// BindError says that a port could not be opened.
+type BindError struct{ Err error }
+
+func (e *BindError) Error() string { return "daemon: client port: " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *BindError) Unwrap() error { return e.Err }
+
+func (s *Server) listen(open []net.Listener) error {
+	if len(open) > 0 {
+		s.listeners = open
+		return nil
+	}
+	addr := net.JoinHostPort(s.cfg.ClientPortAddress, strconv.Itoa(s.cfg.ClientPort))
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return &BindError{err}
+	}
+	s.listeners = []net.Listener{l}
+	return nil
+}
+
+func (s *Server) closeListeners() {
+	for _, l := range s.listeners {
+		_ = l.Close()
+	}
+}
+
+func (s *Server) recover(fs vfs.FS) (*datadir.Recovered, error) {
+	dir, err := datadir.Open(fs, datadir.Options{
+		DataDir: s.cfg.DataDir, LogDir: s.cfg.DataLogDir,
+		PreAllocSize: s.cfg.PreAllocSize, SnapCount: s.cfg.SnapCount, SnapSizeLimit: s.cfg.SnapSizeLimit,
+		ForceSync: s.cfg.ForceSync, Digest: s.cfg.DigestEnabled, Rand: rand.IntN,
+	})
+	if err != nil {
+		return nil, err
+	}
+	rec, err := dir.Load()
+	if err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	for _, w := range rec.Warnings {
+		s.log.Warn(w)
+	}
+	s.log.Info("recovered", "zxid", rec.Last, "znodes", rec.Tree.NodeCount(), "took", time.Since(s.started))
+	s.dir = dir
+	return rec, nil
+}
+
+// assemble joins the parts around a recovered tree.
+func (s *Server) assemble(rec *datadir.Recovered) {
+	cfg, clock := &s.cfg, func() time.Duration { return time.Since(s.started) }
+	const standaloneID = 1
+	s.pipeline = pipeline.New(pipeline.Config{
+		Tree: rec.Tree,
+		Prepper: prep.New(rec.Tree, prep.Options{
+			SkipACL: cfg.SkipACL, Digest: cfg.DigestEnabled,
+		}),
+		IDs:        session.NewIDs(standaloneID, time.Duration(time.Now().UnixNano())),
+		Clock:      clock,
+		WallMillis: func() int64 { return time.Now().UnixMilli() },
+		Auth:       auth.Options{SuperDigest: cfg.SuperDigest},
+		SkipACL:    cfg.SkipACL, Outstanding: cfg.GlobalOutstandingLimit, EventBytes: cfg.NotificationBytes,
+	})
+	sessions := session.NewTable(cfg.TickTime)
+	rec.Tree.Sessions(func(id int64, timeout int32) {
+		sessions.Touch(id, time.Duration(timeout)*time.Millisecond, clock())
+	})
+	s.peer = peer.Start(peer.Config{
+		Node: zab.NewStandalone(zab.Start{
+			Self: standaloneID, Last: rec.Last, Recent: rec.Recent, CommitLogCap: cfg.CommitLogCount,
+		}),
+		Log: s.dir, Service: s.pipeline, Sessions: sessions, Clock: clock, Tick: cfg.TickTime / 2,
+		MaxBatch: txnlog.MaxBatch, Durable: s.maybeSnapshot, Fatal: s.fail,
+	})
+	s.pipeline.Connect(s.peer)
+	go s.pipeline.Run()
+	s.clients = server.New(server.Config{
+		Pipeline: s.pipeline, Log: s.log, MaxFrame: cfg.JuteMaxBuffer,
+		MinTimeout: cfg.MinSessionTimeout, MaxTimeout: cfg.MaxSessionTimeout,
+		MaxPerAddress: cfg.MaxClientCnxns, MaxTotal: cfg.MaxCnxns,
+		HandshakeTimeout: cfg.SessionlessTimeout, FourLetter: s.fourLetter,
+	})
+}
+
+// fail ends the server: the first reason counts.
+func (s *Server) fail(err error) {
+	select {
+	case s.failed <- err:
+	default:
+	}
+}
+
+// ClientAddr returns the address of the first client port.
+func (s *Server) ClientAddr() string { return s.listeners[0].Addr().String() }
+
+// Failed gives the error that makes it impossible to go on, if there ever is one.
+func (s *Server) Failed() <-chan error { return s.failed }
+
+// Close stops serving: no connection is accepted or kept, what has been proposed is made durable and applied, and the
+// directories are released.
+func (s *Server) Close(ctx context.Context) error {
+	err := errors.New("daemon: closed already")
+	s.closing.Do(func() { err = s.close(ctx) })
+	return err
+}
+
+func (s *Server) close(ctx context.Context) error {
+	done := make(chan struct{})
+	var err error
+	go func() {
+		defer close(done)
+		close(s.quit)
+		s.pipeline.Stop()
+		s.clients.Close()
+		s.peer.Close()
+		s.pipeline.Close()
+		s.background.Wait()
+		err = s.dir.Close()
+	}()
+	select {
+	case <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("daemon: stop: %w", ctx.Err())
+	}
+}
+
+func (s *Server) goBackground(f func()) {
+	s.background.Add(1)
+	go func() {
+		defer s.background.Done()
+		f()
+	}()
+}
+
+// maybeSnapshot starts a snapshot when enough has been logged since the last one; the log writer calls it after a sync.
+// While one is being written no other is begun.
+func (s *Server) maybeSnapshot() {
+	if !s.dir.SnapshotDue() || !s.snapshotting.TryLock() {
+		return
+	}
+	s.goBackground(func() {
+		defer s.snapshotting.Unlock()
+		if err := s.snapshot(); err != nil {
+			s.fail(err)
+		}
+	})
+}
+
+// snapshot writes the tree to a file while it goes on changing.
+func (s *Server) snapshot() error {
+	begun := time.Now()
+	var file *datadir.SnapshotFile
+	var walk *tree.Walk
+	err := s.pipeline.Walk(func(w *tree.Walk) (pipeline.NodeWriter, error) {
+		f, err := s.dir.CreateSnapshot(w.Zxid)
+		if err != nil {
+			return nil, err
+		}
+		file, walk = f, w
+		return f.Begin(w.Sessions, w.ACLs), nil
+	}, func() error { return file.Commit(walk.Digest) })
+	if err != nil {
+		if file != nil {
+			file.Abort()
+		}
+		return fmt.Errorf("daemon: snapshot: %w", err)
+	}
+	s.log.Info("snapshot written", "zxid", walk.Zxid, "took", time.Since(begun))
+	return nil
+}
+
+// purgeLoop removes old files at the start and then at every interval.
+func (s *Server) purgeLoop() {
+	if s.cfg.AutopurgePurgeInterval <= 0 {
+		return
+	}
+	t := time.NewTicker(s.cfg.AutopurgePurgeInterval)
+	defer t.Stop()
+	for {
+		if err := s.dir.Purge(s.cfg.AutopurgeSnapRetainCount); err != nil {
+			s.log.Warn("purge failed", "err", err)
+		}
+		select {
+		case <-t.C:
+		case <-s.quit:
+			return
+		}
+	}
+}

@@ -1,0 +1,301 @@
+package pipeline
+
+import (
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/zabd/zabd/pkg/auth"
+	"github.com/zabd/zabd/pkg/jute"
+	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/serve"
+	"github.com/zabd/zabd/pkg/session"
+	"github.com/zabd/zabd/pkg/watch"
+)
+
+// Transport is a client's socket, as package server provides it.
+type Transport interface {
+	// TryWrite writes what can be written at once.
+	TryWrite(b []byte) (int, error)
+	// Write writes all of b and waits for it.
+	Write(b []byte) (int, error)
+	// Close ends the connection; the reader finds out by its next read.
+	Close()
+}
+
+// A Client is one connection's place in the pipeline: who it is, what it watches and what is on its way to it. Handle
+// and Idle belong to the goroutine that reads the connection.
+type Client struct {
+	p       *Pipeline
+	tr      Transport
+	ip      string
+	ids     atomic.Pointer[[]proto.ID] // never changed in place: requests in flight share it
+	out     output
+	pending atomic.Int32 // own requests that wait in the session's queue
+	gone    atomic.Bool
+	touched bool // the apply loop's
+
+	// What follows belongs to the reading goroutine.
+	reader      serve.Reader
+	session     *clientSession
+	welcomed    chan struct{}
+	hasReadOnly bool
+	closing     bool
+	now         time.Duration // when the current input was read
+	batch       []*proto.Request
+	space       requestSpace
+	reading     bool // holds the tree's read lock
+	reads       int  // answered since the lock was taken
+	served      int64
+}
+
+// NewClient returns a client that has only its address to show. hasReadOnly tells whether its handshake had that flag.
+func (p *Pipeline) NewClient(tr Transport, ip string, hasReadOnly bool) *Client {
+	c := &Client{p: p, tr: tr, ip: ip, hasReadOnly: hasReadOnly, welcomed: make(chan struct{})}
+	c.ids.Store(&[]proto.ID{{Scheme: "ip", ID: ip}})
+	c.out.pool, c.out.drained.L = p.buffers, &c.out.mu
+	c.reader = serve.Reader{
+		Tree: p.tree, Watches: p.watches, Watcher: watch.NewWatcher(c), SkipACL: p.cfg.SkipACL,
+	}
+	c.now = p.cfg.Clock()
+	return c
+}
+
+// SessionID returns the id of the client's session; 0 before it has one.
+func (c *Client) SessionID() int64 {
+	if c.session == nil {
+		return 0
+	}
+	return c.session.id
+}
+
+// Timeout returns the session's timeout.
+func (c *Client) Timeout() time.Duration { return time.Duration(c.session.timeout.Load()) }
+
+// Queued returns how many requests of this connection wait for a write to be committed.
+func (c *Client) Queued() int { return int(c.pending.Load()) }
+
+// identity returns the ids that the connection has now.
+func (c *Client) identity() []proto.ID { return *c.ids.Load() }
+
+// welcome answers the handshake with the session and lets the connection be read on.
+func (c *Client) welcome(s *clientSession) {
+	pw := session.Password(s.id)
+	c.out.connect(&proto.ConnectResponse{
+		Timeout: int32(time.Duration(s.timeout.Load()) / time.Millisecond), SessionID: s.id,
+		Password: pw[:], HasReadOnly: c.hasReadOnly,
+	})
+	close(c.welcomed)
+}
+
+func (c *Client) refuse() { c.out.connect(&proto.ConnectResponse{HasReadOnly: c.hasReadOnly}) }
+
+// Begin tells that new input has been read.
+func (c *Client) Begin() {
+	c.now = c.p.cfg.Clock()
+	c.session.heard.Store(int64(c.now))
+}
+
+// Handle takes one frame. An error ends the connection at once; when done is true it ends as soon as everything has
+// been answered. The frame may be reused after the call.
+func (c *Client) Handle(frame []byte) (done bool, err error) {
+	d := jute.NewDecoder(frame)
+	var h proto.RequestHeader
+	if err := h.Decode(&d); err != nil {
+		return true, fmt.Errorf("pipeline: request header: %w", err)
+	}
+	if c.closing {
+		return false, nil // what follows a closeSession is dropped
+	}
+	if h.Op == proto.OpPing {
+		h.Xid = proto.XidPing
+	}
+	c.p.Stats.Received.Add(1)
+	body := d.Rest()
+	switch {
+	case h.Op == proto.OpAuth:
+		return c.authenticate(h.Xid, body)
+	case h.Op == proto.OpCreateSession: // a server's, not a client's: nothing of it is decoded
+		c.write(&proto.Request{Session: c.session.id, Xid: h.Xid, Op: h.Op, IDs: c.identity()})
+	case !serve.Supported(h.Op):
+		c.out.refuse(h.Xid, -1, proto.Unimplemented)
+		return true, nil
+	case h.Op.IsWrite():
+		c.closing = h.Op == proto.OpCloseSession
+		c.write(c.space.request(c.session.id, h, body, c.identity()))
+	default:
+		c.read(h, body)
+	}
+	return false, nil
+}
+
+// write puts a write into the session's order and into the batch that goes to the replicator.
+func (c *Client) write(req *proto.Request) {
+	s := c.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client != c || s.closing {
+		return // the session is elsewhere, or ends: its request is dropped, as ZooKeeper drops it
+	}
+	s.closing = req.Op == proto.OpCloseSession
+	c.p.enqueue(s, c, req)
+	c.batch = append(c.batch, req)
+}
+
+// readsPerLock bounds how long one connection's reads hold the tree, together with readBytesPerLock.
+const (
+	readsPerLock     = 64
+	readBytesPerLock = 128 << 10
+)
+
+// read answers a read now, or parks it behind the writes of its session.
+func (c *Client) read(h proto.RequestHeader, body []byte) {
+	if !c.reading {
+		c.p.mu.RLock()
+		c.reading = true
+	}
+	s := c.session
+	s.mu.Lock()
+	if s.client != c || s.closing {
+		s.mu.Unlock()
+		return
+	}
+	if s.queue.Len() > 0 {
+		c.p.enqueue(s, c, c.space.request(s.id, h, body, c.identity()))
+		s.mu.Unlock()
+		return
+	}
+	s.mu.Unlock()
+	req := proto.Request{Session: s.id, Xid: h.Xid, Op: h.Op, Body: body, IDs: c.identity()}
+	queued := c.out.read(&c.reader, &req)
+	c.served++
+	if c.reads++; c.reads >= readsPerLock || queued >= readBytesPerLock {
+		c.release()
+		if queued >= readBytesPerLock {
+			c.flush()
+		}
+	}
+}
+
+func (c *Client) release() {
+	if c.reading {
+		c.p.mu.RUnlock()
+		c.reading, c.reads = false, 0
+	}
+}
+
+// Idle tells that all input so far has been handled: what it asked for goes on, what it was answered is sent. It
+// returns when the connection may be read on.
+func (c *Client) Idle() {
+	c.release()
+	if len(c.batch) > 0 {
+		c.p.repl.Submit(c.batch)
+		clear(c.batch)
+		c.batch = c.batch[:0]
+	}
+	if c.served > 0 {
+		c.p.Stats.answered(c.served, c.p.cfg.Clock()-c.now)
+		c.served = 0
+	}
+	c.flush()
+	c.p.waitForRoom(c)
+}
+
+// waitForRoom waits while the client has requests outstanding and the server has too many.
+func (p *Pipeline) waitForRoom(c *Client) {
+	limit := int64(p.cfg.Outstanding)
+	crowded := func() bool { return p.Stats.Outstanding.Load() > limit && c.pending.Load() > 0 && !p.stopped() }
+	if limit <= 0 || !crowded() {
+		return
+	}
+	p.crowded.Add(1)
+	p.room.Lock()
+	for crowded() {
+		p.roomy.Wait()
+	}
+	p.room.Unlock()
+	p.crowded.Add(-1)
+}
+
+// authenticate adds ids to the connection at once, ahead of what waits.
+func (c *Client) authenticate(xid int32, body []byte) (done bool, err error) {
+	d := jute.NewDecoder(body)
+	var a proto.AuthRequest
+	if err := a.Decode(&d); err != nil {
+		return true, fmt.Errorf("pipeline: auth request: %w", err)
+	}
+	more, code := auth.Authenticate(a.Scheme, a.Auth, c.p.cfg.Auth, c.ip)
+	if code == proto.OK {
+		ids := slices.Clone(c.identity())
+		for _, id := range more {
+			if !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+		c.ids.Store(&ids)
+	}
+	c.out.refuse(xid, 0, code)
+	return code != proto.OK, nil
+}
+
+// Finish closes the connection once everything has been sent.
+func (c *Client) Finish() {
+	c.out.finish()
+	c.flush()
+	c.closeIfLast()
+}
+
+// Detach ends the client: its connection is gone. Its writes stay in the session's order.
+func (c *Client) Detach() {
+	c.release()
+	c.gone.Store(true)
+	if s := c.session; s != nil {
+		s.mu.Lock()
+		if s.client == c {
+			s.client = nil
+		}
+		s.mu.Unlock()
+	}
+	if len(c.batch) > 0 { // they stand in the session's order, and so must be decided
+		c.p.repl.Submit(c.batch)
+		c.batch = nil
+	}
+	c.p.mu.RLock() // behind whatever the apply loop is registering for this client
+	c.p.mu.RUnlock()
+	c.p.watches.RemoveAll(c.reader.Watcher)
+}
+
+// requestSpace makes requests that outlive their frame, many in one allocation.
+type requestSpace struct {
+	requests []proto.Request
+	bytes    []byte
+}
+
+const (
+	requestChunk = 8
+	bytesChunk   = 2 << 10
+)
+
+func (sp *requestSpace) request(id int64, h proto.RequestHeader, body []byte, ids []proto.ID) *proto.Request {
+	if len(sp.requests) == 0 {
+		sp.requests = make([]proto.Request, requestChunk)
+	}
+	r := &sp.requests[0]
+	sp.requests = sp.requests[1:]
+	*r = proto.Request{Session: id, Xid: h.Xid, Op: h.Op, Body: sp.copy(body), IDs: ids}
+	return r
+}
+
+func (sp *requestSpace) copy(body []byte) []byte {
+	if len(body) > bytesChunk/4 {
+		return slices.Clone(body)
+	}
+	if len(sp.bytes) < len(body) {
+		sp.bytes = make([]byte, bytesChunk)
+	}
+	b := sp.bytes[:len(body):len(body)]
+	sp.bytes = sp.bytes[len(body):]
+	copy(b, body)
+	return b
+}

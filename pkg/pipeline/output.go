@@ -1,0 +1,186 @@
+package pipeline
+
+import (
+	"sync"
+
+	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/serve"
+	"github.com/zabd/zabd/pkg/tree"
+)
+
+// output is what is on its way to a client. Whoever flushes takes all that is queued; while somebody does, others only
+// queue. An idle client holds no buffer.
+type output struct {
+	mu       sync.Mutex
+	pool     *sync.Pool // of *[]byte
+	drained  sync.Cond  // signalled when a flush ends
+	buf      []byte
+	events   int  // bytes of notifications in buf
+	flushing bool // somebody is writing and will take what is queued meanwhile
+	last     bool // nothing follows: close behind the last byte
+	failed   bool
+}
+
+// highWater is how much may be queued before the client's own reader waits for it to be sent.
+const highWater = 256 << 10
+
+// Buffers between these sizes are used again.
+const (
+	minBuffer = 4 << 10
+	maxBuffer = highWater
+)
+
+func newBufferPool() *sync.Pool {
+	return &sync.Pool{New: func() any { b := make([]byte, 0, minBuffer); return &b }}
+}
+
+// begin locks the output and returns its buffer to append to.
+func (o *output) begin() []byte {
+	o.mu.Lock()
+	if o.buf == nil {
+		o.buf = *o.pool.Get().(*[]byte)
+	}
+	return o.buf
+}
+
+// end stores the buffer and unlocks.
+func (o *output) end(b []byte) int {
+	if o.failed {
+		b = b[:0]
+	}
+	o.buf = b
+	n := len(b)
+	o.mu.Unlock()
+	return n
+}
+
+// read answers a read; it returns the number of bytes queued.
+func (o *output) read(r *serve.Reader, req *proto.Request) int {
+	return o.end(r.Append(o.begin(), req))
+}
+
+// write answers a write.
+func (o *output) write(req *proto.Request, res *tree.Result) {
+	o.end(serve.AppendWrite(o.begin(), req, res))
+}
+
+// refuse answers a request without a record.
+func (o *output) refuse(xid int32, z proto.Zxid, code proto.Code) {
+	o.end(serve.AppendError(o.begin(), xid, z, code))
+}
+
+// notify queues a notification; false if more than limit bytes of them wait already.
+func (o *output) notify(event []byte, limit int) bool {
+	b := o.begin()
+	o.events += len(event)
+	ok := o.events <= limit
+	o.end(append(b, event...))
+	return ok
+}
+
+// connect answers a handshake. The zero response is a refusal.
+func (o *output) connect(r *proto.ConnectResponse) {
+	if r.Password == nil {
+		r.Password = make([]byte, proto.PasswordSize)
+	}
+	o.end(serve.AppendConnect(o.begin(), r))
+}
+
+// finish lets nothing follow what is queued.
+func (o *output) finish() {
+	o.mu.Lock()
+	o.last = true
+	o.mu.Unlock()
+}
+
+// take gives the queued bytes to the one who flushes; nil when there are none, which ends the flush.
+func (o *output) take() []byte {
+	if len(o.buf) == 0 || o.failed {
+		o.flushing = false
+		if o.buf != nil {
+			o.recycle(o.buf)
+			o.buf = nil
+		}
+		o.drained.Broadcast()
+		return nil
+	}
+	b := o.buf
+	o.buf, o.events = nil, 0
+	return b
+}
+
+func (o *output) recycle(b []byte) {
+	if cap(b) >= minBuffer && cap(b) <= maxBuffer {
+		b = b[:0]
+		o.pool.Put(&b)
+	}
+}
+
+// flush sends what is queued and waits for the socket. When somebody else is at it, it waits only above the high-water
+// mark: a client that does not read is read no further.
+func (c *Client) flush() {
+	o := &c.out
+	o.mu.Lock()
+	for o.flushing && len(o.buf) > highWater && !o.failed {
+		o.drained.Wait()
+	}
+	if o.flushing {
+		o.mu.Unlock()
+		return
+	}
+	o.flushing = true
+	b := o.take()
+	o.mu.Unlock()
+	c.send(b)
+}
+
+// send writes b and all that is queued meanwhile. The caller has set flushing.
+func (c *Client) send(b []byte) {
+	o := &c.out
+	for b != nil {
+		_, err := c.tr.Write(b)
+		o.recycle(b)
+		o.mu.Lock()
+		o.failed = o.failed || err != nil
+		b = o.take()
+		o.mu.Unlock()
+	}
+	c.closeIfLast()
+}
+
+// tryFlush sends what the socket takes at once; the rest goes to a goroutine that waits for the client.
+func (c *Client) tryFlush() {
+	o := &c.out
+	o.mu.Lock()
+	if o.flushing {
+		o.mu.Unlock()
+		return
+	}
+	o.flushing = true
+	b := o.take()
+	o.mu.Unlock()
+	for b != nil {
+		n, err := c.tr.TryWrite(b)
+		if err == nil && n < len(b) {
+			go c.send(b[n:])
+			return
+		}
+		o.recycle(b)
+		o.mu.Lock()
+		o.failed = o.failed || err != nil
+		b = o.take()
+		o.mu.Unlock()
+	}
+	c.closeIfLast()
+}
+
+// closeIfLast closes the connection once everything that was to be said has been sent.
+func (c *Client) closeIfLast() {
+	o := &c.out
+	o.mu.Lock()
+	last := (o.last || o.failed) && !o.flushing && len(o.buf) == 0
+	o.mu.Unlock()
+	if last {
+		c.tr.Close()
+	}
+}

@@ -1,0 +1,189 @@
+// Package pipeline is the shell of package serve: it owns the tree's lock, the apply loop, the sessions that live here
+// and the bytes on their way to clients. Committed txns come in by Deliver; replies and notifications go out.
+//
+// Locks, in the order in which they are taken: the tree's (Pipeline.mu), a session's (session.mu), a client's output
+// (output.mu). A read holds the tree's read lock from before it looks until its reply stands in the output, and the
+// apply loop fires watches under the write lock: so a notification always stands before the reply that reveals it.
+package pipeline
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/zabd/zabd/pkg/auth"
+	"github.com/zabd/zabd/pkg/prep"
+	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/session"
+	"github.com/zabd/zabd/pkg/tree"
+	"github.com/zabd/zabd/pkg/txn"
+	"github.com/zabd/zabd/pkg/watch"
+)
+
+// Replicator takes what clients ask to change. Package peer provides it.
+type Replicator interface {
+	// Submit takes requests of one client in order; it keeps the requests and not the slice.
+	Submit(rs []*proto.Request)
+	// Touch tells that a session has agreed to a new timeout.
+	Touch(id int64, timeout time.Duration)
+}
+
+// Config is what a Pipeline needs.
+type Config struct {
+	Tree        *tree.Tree
+	Prepper     *prep.Prepper
+	IDs         *session.IDs
+	Clock       func() time.Duration // monotonic, since the server's start
+	WallMillis  func() int64         // the time that txns carry
+	Auth        auth.Options
+	SkipACL     bool
+	Outstanding int // requests that may wait before a client with one of its own is read no further
+	EventBytes  int // of notifications that may wait for one connection
+}
+
+// A Pipeline serves the clients of one server.
+type Pipeline struct {
+	cfg     Config
+	repl    Replicator
+	prepper *prep.Prepper // under mu for reading, by the peer loop alone
+	watches *watch.Table
+	buffers *sync.Pool // for the outputs of all clients
+	Stats   Stats
+
+	mu   sync.RWMutex // the tree's
+	tree *tree.Tree
+
+	smu      sync.RWMutex // guards sessions
+	sessions map[int64]*clientSession
+
+	room    sync.Mutex // with roomy: where clients wait until fewer requests are outstanding
+	roomy   *sync.Cond
+	crowded atomic.Int32 // clients that wait there
+
+	apply applier
+	stop  chan struct{} // closed by Stop
+}
+
+// New returns a pipeline over a recovered tree. Run it after Connect.
+func New(cfg Config) *Pipeline {
+	p := &Pipeline{
+		cfg: cfg, prepper: cfg.Prepper, tree: cfg.Tree, watches: watch.NewTable(), buffers: newBufferPool(),
+		sessions: make(map[int64]*clientSession), stop: make(chan struct{}),
+	}
+	p.roomy = sync.NewCond(&p.room)
+	p.apply.init()
+	return p
+}
+
+// Connect tells the pipeline where writes go. It is called once, before any client.
+func (p *Pipeline) Connect(r Replicator) { p.repl = r }
+
+// Stop lets no client wait any longer for what may never be applied. It is called once.
+func (p *Pipeline) Stop() {
+	close(p.stop)
+	p.room.Lock()
+	p.roomy.Broadcast()
+	p.room.Unlock()
+}
+
+func (p *Pipeline) stopped() bool {
+	select {
+	case <-p.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// Prepare appends the entry of each slot's request to dst (peer.Service).
+func (p *Pipeline) Prepare(dst []txn.Entry, slots []txn.Slot) []txn.Entry {
+	now := p.cfg.WallMillis()
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, s := range slots {
+		dst = append(dst, p.prepper.Prepare(s.Request, s.Zxid, now))
+	}
+	return dst
+}
+
+// LastZxid returns the last zxid applied.
+func (p *Pipeline) LastZxid() proto.Zxid {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.tree.LastZxid()
+}
+
+// View calls f with the tree under its read lock; f must be quick and keep nothing.
+func (p *Pipeline) View(f func(*tree.Tree)) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	f(p.tree)
+}
+
+// Watches returns the watch table, for its counts.
+func (p *Pipeline) Watches() *watch.Table { return p.watches }
+
+// A NodeWriter takes the nodes of a snapshot. Node buffers; Flush writes what is buffered.
+type NodeWriter interface {
+	Node(path string, data []byte, acl int64, st *proto.StatPersisted)
+	Flush() error
+}
+
+// walkStep is how many nodes are written while the tree is locked once: well under a millisecond's worth.
+const walkStep = 256
+
+// Walk writes the tree exactly as it is at one zxid, while it goes on changing. begin gets the walk, with its zxid,
+// sessions and ACLs, and says where the nodes go; end is called behind the last node.
+func (p *Pipeline) Walk(begin func(*tree.Walk) (NodeWriter, error), end func() error) error {
+	p.mu.Lock()
+	w := p.tree.NewWalk()
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		w.Close()
+		p.mu.Unlock()
+	}()
+	nodes, err := begin(w)
+	for more := true; more && err == nil; {
+		p.mu.RLock()
+		more = w.Next(walkStep, nodes.Node)
+		p.mu.RUnlock()
+		err = nodes.Flush()
+	}
+	if err != nil {
+		return err
+	}
+	return end()
+}
+
+// Stats counts what goes through. Times are in nanoseconds.
+type Stats struct {
+	Received, Sent               atomic.Int64
+	Requests                     atomic.Int64 // answered
+	LatencySum, LatencyMax       atomic.Int64
+	LatencyMin                   atomic.Int64 // plus one; 0 = none yet
+	Outstanding, Connections     atomic.Int64
+	EventOverflows, DigestErrors atomic.Int64
+}
+
+// answered records n requests that took d each.
+func (s *Stats) answered(n int64, d time.Duration) {
+	if n == 0 {
+		return
+	}
+	s.Requests.Add(n)
+	s.LatencySum.Add(n * int64(d))
+	if m := s.LatencyMax.Load(); int64(d) > m {
+		s.LatencyMax.CompareAndSwap(m, int64(d))
+	}
+	if m := s.LatencyMin.Load(); m == 0 || int64(d)+1 < m {
+		s.LatencyMin.CompareAndSwap(m, int64(d)+1)
+	}
+}
+
+// Reset forgets all counts but those of what is there now.
+func (s *Stats) Reset() {
+	for _, c := range []*atomic.Int64{&s.Received, &s.Sent, &s.Requests, &s.LatencySum, &s.LatencyMax, &s.LatencyMin} {
+		c.Store(0)
+	}
+}

@@ -1,0 +1,187 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/zabd/zabd/pkg/jute"
+	"github.com/zabd/zabd/pkg/pipeline"
+	"github.com/zabd/zabd/pkg/proto"
+)
+
+// conn is one connection. Its reader owns it; Close and info may be called by anyone.
+type conn struct {
+	srv    *Server
+	tcp    *net.TCPConn
+	raw    syscall.RawConn
+	ip     string
+	client atomic.Pointer[pipeline.Client] // nil before the handshake
+	in     frames
+	closer sync.Once
+}
+
+func newConn(s *Server, tcp *net.TCPConn) (*conn, error) {
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("server: connection: %w", err)
+	}
+	ip := tcp.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap().WithZone("").String()
+	return &conn{srv: s, tcp: tcp, raw: raw, ip: ip}, nil
+}
+
+// Close closes the socket; the reader finds out by its next read.
+func (c *conn) Close() { c.closer.Do(func() { _ = c.tcp.Close() }) }
+
+// Write writes all of b and waits for it.
+func (c *conn) Write(b []byte) (int, error) { return c.tcp.Write(b) }
+
+// TryWrite writes what the socket takes at once.
+func (c *conn) TryWrite(b []byte) (n int, err error) {
+	werr := c.raw.Write(func(fd uintptr) bool {
+		for {
+			n, err = syscall.Write(int(fd), b)
+			if err != syscall.EINTR {
+				return true
+			}
+		}
+	})
+	if werr != nil {
+		return 0, werr
+	}
+	if n < 0 {
+		n = 0
+	}
+	if errors.Is(err, syscall.EAGAIN) {
+		err = nil
+	}
+	return n, err
+}
+
+func (c *conn) info() ConnInfo {
+	i := ConnInfo{Remote: c.tcp.RemoteAddr().String()}
+	if p := c.client.Load(); p != nil {
+		i.Session, i.Timeout, i.Queued = p.SessionID(), p.Timeout(), p.Queued()
+	}
+	return i
+}
+
+// serve reads the connection to its end.
+func (c *conn) serve() {
+	defer c.Close()
+	c.in.raw, c.in.pool = c.raw, &c.srv.buffers
+	defer c.in.drop()
+	err := c.handshake()
+	client := c.client.Load()
+	if client == nil {
+		c.report(err)
+		return
+	}
+	if err == nil {
+		err = c.requests(client)
+	}
+	c.report(err)
+	client.Detach()
+}
+
+// report logs what a client did wrong; that it went away is no news.
+func (c *conn) report(err error) {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		return
+	}
+	c.srv.cfg.Log.Info("connection closed", "address", c.tcp.RemoteAddr().String(), "err", err)
+}
+
+var errAnswered = io.EOF // all is said; nothing to report
+
+// handshake gives the connection a session, or answers a four-letter word.
+func (c *conn) handshake() error {
+	_ = c.tcp.SetReadDeadline(time.Now().Add(c.srv.cfg.HandshakeTimeout))
+	head, err := c.in.peek(4)
+	if err != nil {
+		return deadline(err)
+	}
+	if c.srv.cfg.FourLetter != nil {
+		if text, ok := c.srv.cfg.FourLetter(string(head)); ok {
+			_, err := c.tcp.Write(text)
+			return errors.Join(err, errAnswered)
+		}
+	}
+	frame, err := c.in.next(c.srv.cfg.MaxFrame)
+	if err != nil {
+		return deadline(err)
+	}
+	_ = c.tcp.SetReadDeadline(time.Time{})
+	d := jute.NewDecoder(frame)
+	var r proto.ConnectRequest
+	if err := r.Decode(&d); err != nil {
+		return fmt.Errorf("server: handshake: %w", err)
+	}
+	return c.connect(&r)
+}
+
+func deadline(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return errors.New("server: no handshake in time")
+	}
+	return err
+}
+
+func (c *conn) connect(r *proto.ConnectRequest) error {
+	p := c.srv.cfg.Pipeline
+	if last := p.LastZxid(); r.LastZxidSeen > last {
+		return fmt.Errorf("server: client has seen %v and this server only %v", r.LastZxidSeen, last)
+	}
+	timeout := time.Duration(r.Timeout) * time.Millisecond
+	timeout = min(max(timeout, c.srv.cfg.MinTimeout), c.srv.cfg.MaxTimeout)
+	client := p.NewClient(c, c.ip, r.HasReadOnly)
+	if r.SessionID == 0 {
+		p.Open(client, timeout)
+		c.client.Store(client)
+		return nil
+	}
+	ok := p.Attach(client, r.SessionID, r.Password, timeout)
+	if !ok {
+		client.Finish()
+		return errAnswered
+	}
+	c.client.Store(client)
+	client.Idle()
+	return nil
+}
+
+// requests reads frames until the connection ends.
+func (c *conn) requests(client *pipeline.Client) error {
+	for {
+		if err := c.in.fill(); err != nil {
+			return err
+		}
+		client.Begin()
+		for {
+			frame, ok, err := c.in.buffered(c.srv.cfg.MaxFrame)
+			if err != nil {
+				client.Idle()
+				return err
+			}
+			if !ok {
+				break
+			}
+			done, err := client.Handle(frame)
+			if done {
+				client.Idle()
+				if err == nil {
+					client.Finish()
+				}
+				return err
+			}
+		}
+		client.Idle()
+	}
+}
