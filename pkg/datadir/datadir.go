@@ -1,0 +1,244 @@
+// Package datadir owns both directories of a server: that nobody else uses them, which tree their files make, which
+// files are begun and which are no longer needed. The formats are those of packages txnlog and snapshot.
+//
+//	DataDir/version-2/snapshot.<zxid>     DataDir/version-2/zabd.lock
+//	LogDir/version-2/log.<zxid>           LogDir/initialize: lets a server without any data begin (see Options)
+//
+// A start ends in exactly the tree that the files make, or in a refusal that names the file. What is not finished has a
+// name that begins with tmp-, which no server reads; the next start removes it.
+package datadir
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/snapshot"
+	"github.com/zabd/zabd/pkg/txn"
+	"github.com/zabd/zabd/pkg/txnlog"
+	"github.com/zabd/zabd/pkg/vfs"
+)
+
+const (
+	versionDir = "version-2"
+	lockName   = "zabd.lock"
+	initName   = "initialize"
+	tempPrefix = "tmp-"
+)
+
+// Errors that a start can end in, besides *DamageError and *DiskError.
+var (
+	ErrLocked    = vfs.ErrLocked
+	ErrForeign   = errors.New("files that do not belong there")
+	ErrDirectory = errors.New("the directory is not there, and must not be made")
+	errNotLoaded = errors.New("datadir: nothing is loaded yet")
+)
+
+// A DamageError says that the files do not make a tree that can be vouched for.
+type DamageError struct {
+	Path string // a file, or the directory where something is missing
+	Err  error
+}
+
+func (e *DamageError) Error() string { return fmt.Sprintf("datadir: load %s: %v", e.Path, e.Err) }
+
+func (e *DamageError) Unwrap() error { return e.Err }
+
+// A DiskError says that the disk has failed, and at which file.
+type DiskError = txnlog.DiskError
+
+// Options say where the directories are and how they are used.
+type Options struct {
+	DataDir string
+	LogDir  string // DataDir if empty
+
+	PreAllocSize  int64 // bytes of a log file that are prepared ahead (64 MiB)
+	MaxBatch      int   // bytes that may be appended between two syncs (txnlog.DefaultBatch)
+	MaxRecord     int   // longest payload in a log (txnlog.DefaultMaxRecord)
+	SnapCount     int   // txns for which a snapshot is due, between half of it and the whole (100000)
+	SnapSizeLimit int64 // likewise bytes of log (4 GiB); negative = never
+	CommitLog     int   // how many of the newest entries Load returns (500)
+
+	ForceSync      bool // sync before an entry counts as durable
+	Digest         bool // compare digests on load, and write one into the first snapshot
+	Sole           bool // a server alone: Load removes ephemerals of sessions that are not there
+	TrustEmpty     bool // logs without any snapshot start from an empty tree
+	NeedInitialize bool // without data, begin only if the file initialize is there; else Last is -1
+	NeedDirectory  bool // do not make the directories
+	NoExtended     bool // owners of TTL nodes are sessions (extended types are off)
+
+	Rand   func(n int) int // spreads the snapshots of an ensemble's servers; nil = none of that
+	Warn   func(string)    // told what is survived; from any goroutine
+	Inline bool            // no goroutine: files are prepared in Sync
+}
+
+func (o *Options) fill() {
+	if o.LogDir == "" {
+		o.LogDir = o.DataDir
+	}
+	if o.SnapCount == 0 {
+		o.SnapCount = 100000
+	}
+	o.SnapCount = max(o.SnapCount, 2)
+	if o.SnapSizeLimit == 0 {
+		o.SnapSizeLimit = 4 << 30
+	}
+	if o.MaxBatch <= 0 {
+		o.MaxBatch = txnlog.DefaultBatch
+	}
+	if o.MaxRecord <= 0 {
+		o.MaxRecord = txnlog.DefaultMaxRecord
+	}
+	if o.CommitLog <= 0 {
+		o.CommitLog = 500
+	}
+	if o.Rand == nil {
+		o.Rand = func(int) int { return 0 }
+	}
+	if o.Warn == nil {
+		o.Warn = func(string) {}
+	}
+}
+
+// A Dir is a server's directories, locked. Load comes first and once. Append, Sync and SnapshotDue belong to the log
+// writer; CreateSnapshot and Purge may run beside it.
+type Dir struct {
+	fs               vfs.FS
+	o                Options
+	snapDir, logDir  string
+	locks            []io.Closer
+	log              *txnlog.Writer // nil until loaded
+	txns, txnsDue    int            // since the last roll
+	rolledAt, sizeOf int64          // bytes of log at the last roll, and for which a snapshot is due
+
+	purging sync.Mutex
+}
+
+// Open takes the directories, and makes them if need be. Another server in them is ErrLocked.
+func Open(files vfs.FS, o Options) (*Dir, error) {
+	o.fill()
+	d := &Dir{fs: files, o: o, snapDir: filepath.Join(o.DataDir, versionDir), logDir: filepath.Join(o.LogDir, versionDir)}
+	dirs := []string{d.snapDir}
+	if d.logDir != d.snapDir {
+		dirs = append(dirs, d.logDir)
+	}
+	for _, dir := range dirs {
+		if err := d.enter(dir); err != nil {
+			_ = d.Close()
+			return nil, err
+		}
+	}
+	d.draw()
+	return d, nil
+}
+
+// enter makes and locks one directory and removes what was not finished in it.
+func (d *Dir) enter(dir string) error {
+	st, err := d.fs.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && d.o.NeedDirectory:
+		return fmt.Errorf("datadir: open %s: %w", dir, ErrDirectory)
+	case errors.Is(err, fs.ErrNotExist):
+		err = d.fs.MkdirAll(dir)
+	case err == nil && !st.Dir:
+		return fmt.Errorf("datadir: open %s: %w: it is a file", dir, ErrForeign)
+	}
+	if err != nil {
+		return &DiskError{Op: "open", Path: dir, Err: err}
+	}
+	path := filepath.Join(dir, lockName)
+	lock, err := d.fs.Lock(path)
+	if errors.Is(err, vfs.ErrLocked) {
+		return fmt.Errorf("datadir: open %s: %w", dir, err)
+	}
+	if err != nil {
+		return &DiskError{Op: "lock", Path: path, Err: err}
+	}
+	d.locks = append(d.locks, lock)
+	names, err := d.fs.ReadDir(dir)
+	if err != nil {
+		return &DiskError{Op: "read", Path: dir, Err: err}
+	}
+	for _, name := range names {
+		if !strings.HasPrefix(name, tempPrefix) {
+			continue
+		}
+		path := filepath.Join(dir, name)
+		if err := d.fs.Remove(path); err != nil {
+			return &DiskError{Op: "remove", Path: path, Err: err}
+		}
+	}
+	return nil
+}
+
+// draw decides when the next snapshot is due.
+func (d *Dir) draw() {
+	d.txns = 0
+	d.txnsDue = d.o.SnapCount/2 + d.o.Rand(d.o.SnapCount/2)
+	half := d.o.SnapSizeLimit / 2
+	d.sizeOf = half + int64(d.o.Rand(int(max(half, 1))))
+}
+
+// Append takes entries for the next Sync, in order of their zxids.
+func (d *Dir) Append(es []txn.Entry) error {
+	if d.log == nil {
+		return errNotLoaded
+	}
+	for i := range es {
+		if err := d.log.Append(es[i]); err != nil {
+			return err
+		}
+	}
+	d.txns += len(es)
+	return nil
+}
+
+// Sync makes durable what was appended. An error is final: every later call returns it.
+func (d *Dir) Sync() error {
+	if d.log == nil {
+		return errNotLoaded
+	}
+	return d.log.Sync()
+}
+
+// SnapshotDue tells, after a Sync, whether so much was logged that a snapshot should be written; the next entry then
+// begins a new log file. It tells so once, whether or not the snapshot is written.
+func (d *Dir) SnapshotDue() bool {
+	if d.log == nil {
+		return false
+	}
+	size := d.log.Size()
+	bySize := d.o.SnapSizeLimit > 0 && size-d.rolledAt > d.sizeOf
+	if d.txns <= d.txnsDue && !bySize {
+		return false
+	}
+	d.log.Roll()
+	d.rolledAt = size
+	d.draw()
+	return true
+}
+
+// Close makes durable what was appended, closes the log and lets others in.
+func (d *Dir) Close() error {
+	var err error
+	if d.log != nil {
+		err = d.log.Close()
+	}
+	for _, l := range d.locks {
+		err = errors.Join(err, l.Close())
+	}
+	d.locks = nil
+	return err
+}
+
+// A found file is one that a name has told of.
+type found struct {
+	zxid proto.Zxid
+	path string
+	how  snapshot.Compression
+}

@@ -1,0 +1,153 @@
+package datadir
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/snapshot"
+	"github.com/zabd/zabd/pkg/vfs"
+)
+
+// syncEvery is how much of a snapshot is written between two syncs, so that the log's never wait for more than that.
+const syncEvery = 4 << 20
+
+// A SnapshotFile is a snapshot that is being written. Nobody sees it before Commit.
+type SnapshotFile struct {
+	fs          vfs.FS
+	f           vfs.File
+	dir         string
+	path, final string
+	unsynced    int
+	err         error
+}
+
+// CreateSnapshot begins the file of the snapshot at z. The caller writes the whole of it, and then calls Commit, or
+// Abort.
+func (d *Dir) CreateSnapshot(z proto.Zxid) (*SnapshotFile, error) {
+	name := snapshot.FileName(z)
+	s := &SnapshotFile{
+		fs: d.fs, dir: d.snapDir,
+		path: filepath.Join(d.snapDir, tempPrefix+name), final: filepath.Join(d.snapDir, name),
+	}
+	var err error
+	if s.f, err = d.fs.Create(s.path); err != nil {
+		return nil, &DiskError{Op: "create", Path: s.path, Err: err}
+	}
+	return s, nil
+}
+
+// Path returns the name that the file has after Commit.
+func (s *SnapshotFile) Path() string { return s.final }
+
+// Write implements io.Writer.
+func (s *SnapshotFile) Write(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	n, err := s.f.Write(p)
+	if err != nil {
+		s.err = &DiskError{Op: "write", Path: s.path, Err: err}
+		return n, s.err
+	}
+	if s.unsynced += n; s.unsynced >= syncEvery {
+		return n, s.sync()
+	}
+	return n, nil
+}
+
+func (s *SnapshotFile) sync() error {
+	s.unsynced = 0
+	if err := s.f.Sync(); err != nil && s.err == nil {
+		s.err = &DiskError{Op: "sync", Path: s.path, Err: err}
+	}
+	return s.err
+}
+
+// Commit makes the snapshot durable and gives it its name, in place of another of the same zxid. After an error the
+// file is gone, as after Abort.
+func (s *SnapshotFile) Commit() error {
+	if err := s.sync(); err != nil {
+		s.Abort()
+		return err
+	}
+	if err := s.f.Close(); err != nil {
+		_ = s.fs.Remove(s.path)
+		return &DiskError{Op: "close", Path: s.path, Err: err}
+	}
+	if err := s.fs.Rename(s.path, s.final); err != nil {
+		_ = s.fs.Remove(s.path)
+		return &DiskError{Op: "rename", Path: s.path, Err: err}
+	}
+	if err := s.fs.SyncDir(s.dir); err != nil {
+		return &DiskError{Op: "sync", Path: s.dir, Err: err}
+	}
+	return nil
+}
+
+// Abort drops the file.
+func (s *SnapshotFile) Abort() {
+	_ = s.f.Close()
+	_ = s.fs.Remove(s.path) // or else the next start does
+}
+
+// Purge removes what is not needed to load any of the newest snapshots that look whole, of which it leaves keep: older
+// snapshots, and the logs before the one that holds the oldest of them.
+func (d *Dir) Purge(keep int) error {
+	if keep < 1 {
+		return fmt.Errorf("datadir: purge: keep %d snapshots", keep)
+	}
+	d.purging.Lock()
+	defer d.purging.Unlock()
+	l, err := d.list()
+	if err != nil {
+		return err
+	}
+	oldest, kept := proto.Zxid(0), 0
+	for _, s := range l.snaps {
+		ok, err := snapshot.Plausible(d.fs, s.path, s.how)
+		if err != nil {
+			return &DiskError{Op: "read", Path: s.path, Err: err}
+		}
+		if !ok {
+			continue
+		}
+		oldest = s.zxid
+		if kept++; kept == keep {
+			break
+		}
+	}
+	if kept == 0 {
+		return nil
+	}
+	var snaps, logs []string
+	for i := len(l.snaps) - 1; i >= 0; i-- {
+		if uint64(l.snaps[i].zxid) < uint64(oldest) {
+			snaps = append(snaps, l.snaps[i].path)
+		}
+	}
+	for i := range l.logs {
+		// The log stays whose entries go on behind the snapshot: the last that begins at or before it.
+		if i+1 < len(l.logs) && uint64(l.logs[i+1].zxid) <= uint64(oldest) {
+			logs = append(logs, l.logs[i].path)
+		}
+	}
+	// Snapshots first: one that is left with its log gone would be of no use.
+	return errors.Join(d.removeAll(d.snapDir, snaps), d.removeAll(d.logDir, logs))
+}
+
+func (d *Dir) removeAll(dir string, paths []string) error {
+	for _, path := range paths {
+		if err := d.fs.Remove(path); err != nil {
+			return &DiskError{Op: "remove", Path: path, Err: err}
+		}
+	}
+	if len(paths) == 0 {
+		return nil
+	}
+	if err := d.fs.SyncDir(dir); err != nil {
+		return &DiskError{Op: "sync", Path: dir, Err: err}
+	}
+	return nil
+}

@@ -1,0 +1,207 @@
+package datadir
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/snapshot"
+	"github.com/zabd/zabd/pkg/tree"
+	"github.com/zabd/zabd/pkg/txn"
+	"github.com/zabd/zabd/pkg/txnlog"
+)
+
+// maxCandidates is how many snapshots a start looks at.
+const maxCandidates = 100
+
+// Recovered is what the directories hold.
+type Recovered struct {
+	Tree *tree.Tree
+	// Last is the zxid of the newest entry or of the snapshot: 0 for a new tree, -1 if there is no data and none may be
+	// made (such a server's vote must not count).
+	Last proto.Zxid
+	// Recent are the newest entries behind the snapshot, contiguous up to Last, and fit to be sent to a learner.
+	Recent           []txn.Entry
+	Warnings         []string
+	Snapshot         string // that it began with; empty if none
+	Replayed         int    // entries applied
+	DigestMismatches int    // txns behind which the tree is not what their digest says
+	Orphans          int    // ephemerals removed because nobody owns them
+}
+
+func (r *Recovered) warn(format string, args ...any) {
+	r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...))
+}
+
+// Load reads the newest snapshot that is whole, replays the log behind it, repairs what a crash has left, and makes the
+// log ready to be appended to. Where there is nothing it begins a new tree and writes its snapshot.
+func (d *Dir) Load() (*Recovered, error) {
+	if d.log != nil {
+		return nil, errors.New("datadir: loaded twice")
+	}
+	l, err := d.list()
+	if err != nil {
+		return nil, err
+	}
+	initialize, err := d.findInitialize()
+	if err != nil {
+		return nil, err
+	}
+	rec := &Recovered{}
+	base, err := d.newestSnapshot(l, rec)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case base.found || len(l.logs) > 0:
+		err = d.loadExisting(l, base, rec)
+	case d.o.NeedInitialize && initialize == nil:
+		rec.Tree, rec.Last = tree.New(), -1
+	default:
+		rec.Tree = d.configure(tree.New())
+		err = d.writeFirst(rec.Tree)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := d.dropInitialize(initialize); err != nil {
+		return nil, err
+	}
+	d.log = txnlog.NewWriter(d.fs, txnlog.Options{
+		Dir: d.logDir, FileSize: d.o.PreAllocSize, Batch: d.o.MaxBatch, NoSync: !d.o.ForceSync,
+		Warn: d.o.Warn, Inline: d.o.Inline, Last: rec.Last,
+	})
+	return rec, nil
+}
+
+func (d *Dir) configure(t *tree.Tree) *tree.Tree {
+	t.NoExtendedTypes = d.o.NoExtended
+	return t
+}
+
+// base is the snapshot that a load begins with.
+type base struct {
+	found   bool
+	zxid    proto.Zxid
+	trailer snapshot.Trailer
+	broken  []found // newer ones that cannot be read, though they look whole
+}
+
+func (d *Dir) newestSnapshot(l listing, rec *Recovered) (base, error) {
+	var b base
+	var lastErr error
+	for _, s := range l.snaps[:min(len(l.snaps), maxCandidates)] {
+		ok, err := snapshot.Plausible(d.fs, s.path, s.how)
+		if err != nil {
+			return b, &DiskError{Op: "read", Path: s.path, Err: err}
+		}
+		if !ok {
+			rec.warn("%s was not finished and is ignored", s.path)
+			continue
+		}
+		t := d.configure(tree.Empty())
+		tr, err := snapshot.ReadFile(d.fs, s.path, s.how, t, s.zxid)
+		var bad *snapshot.CorruptError
+		switch {
+		case err == nil:
+			b.found, b.zxid, b.trailer = true, s.zxid, tr
+			rec.Tree, rec.Snapshot = t, s.path
+			return b, nil
+		case !errors.As(err, &bad):
+			return b, &DiskError{Op: "read", Path: s.path, Err: err}
+		}
+		rec.warn("%v; an older snapshot is tried", err)
+		b.broken = append(b.broken, s)
+		lastErr = err
+	}
+	if lastErr != nil {
+		return b, &DamageError{b.broken[len(b.broken)-1].path, fmt.Errorf("no snapshot is whole: %w", lastErr)}
+	}
+	// Unfinished snapshots are no data, unless they are all that is left of it.
+	if len(l.logs) == 0 && len(l.snaps) > 0 && l.snaps[0].zxid > 0 {
+		return b, &DamageError{l.snaps[0].path, errors.New("the only snapshots are not whole, and there is no log")}
+	}
+	return b, nil
+}
+
+func (d *Dir) loadExisting(l listing, b base, rec *Recovered) error {
+	if !b.found {
+		if !d.o.TrustEmpty {
+			return &DamageError{d.snapDir, errors.New("there is a log but no snapshot (snapshot.trust.empty would allow it)")}
+		}
+		rec.Tree = d.configure(tree.New())
+	}
+	p := &replay{d: d, rec: rec, base: b, last: b.zxid}
+	p.startDigests()
+	if err := p.run(l.logs); err != nil {
+		return err
+	}
+	for _, s := range b.broken {
+		if s.zxid > p.last {
+			return &DamageError{s.path, fmt.Errorf("it is not whole, and the log ends at %v before it", p.last)}
+		}
+	}
+	if err := p.repair(); err != nil {
+		return err
+	}
+	rec.Last = p.last
+	rec.Recent = p.recent.take()
+	if d.o.Sole {
+		rec.Orphans = rec.Tree.RemoveOrphans()
+	}
+	return nil
+}
+
+// writeFirst writes the snapshot of a new tree.
+func (d *Dir) writeFirst(t *tree.Tree) error {
+	f, err := d.CreateSnapshot(0)
+	if err != nil {
+		return err
+	}
+	w := t.NewWalk()
+	defer w.Close()
+	s := snapshot.NewWriter(f, w.Sessions, w.ACLs)
+	for w.Next(1000, s.Node) {
+	}
+	if err := s.Finish(w.Zxid, w.Digest, d.o.Digest); err != nil {
+		f.Abort()
+		return err
+	}
+	return f.Commit()
+}
+
+// findInitialize looks for the file that lets a server begin. ZooKeeper expects it in the log's directory, and its own
+// init script puts it in that of the data.
+func (d *Dir) findInitialize() ([]string, error) {
+	var there []string
+	dirs := []string{d.o.LogDir}
+	if d.o.DataDir != d.o.LogDir {
+		dirs = append(dirs, d.o.DataDir)
+	}
+	for _, dir := range dirs {
+		path := filepath.Join(dir, initName)
+		switch _, err := d.fs.Stat(path); {
+		case err == nil:
+			there = append(there, path)
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, &DiskError{Op: "stat", Path: path, Err: err}
+		}
+	}
+	return there, nil
+}
+
+// dropInitialize removes the file once what it allowed is durable: it counts for one start.
+func (d *Dir) dropInitialize(paths []string) error {
+	for _, path := range paths {
+		err := d.fs.Remove(path)
+		if err == nil {
+			err = d.fs.SyncDir(filepath.Dir(path))
+		}
+		if err != nil {
+			return &DiskError{Op: "remove", Path: path, Err: err}
+		}
+	}
+	return nil
+}

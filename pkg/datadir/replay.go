@@ -1,0 +1,251 @@
+package datadir
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/tree"
+	"github.com/zabd/zabd/pkg/txn"
+	"github.com/zabd/zabd/pkg/txnlog"
+)
+
+// replay applies the log behind a snapshot.
+type replay struct {
+	d    *Dir
+	rec  *Recovered
+	base base
+	last proto.Zxid // applied, or that of the snapshot
+
+	txn     txn.Txn
+	result  tree.Result
+	recent  recent
+	compare bool // digests count: the tree has been exact since the snapshot's digest was taken
+
+	empty []string // files without any entry, at the end of the log
+	cut   string   // the last file, and where it ends
+	cutAt int64
+}
+
+// startDigests compares the tree with the digest of its snapshot. If that was taken later than the snapshot was begun,
+// the comparison must wait until the log has come so far; the tree is between two states until then.
+func (p *replay) startDigests() {
+	tr := &p.base.trailer
+	if p.wantsDigests() && tr.DigestZxid == p.base.zxid {
+		p.check(tr.DigestZxid, tr.Digest, "the snapshot")
+		p.compare = true
+	}
+}
+
+func (p *replay) wantsDigests() bool {
+	tr := &p.base.trailer
+	return p.d.o.Digest && tr.HasDigest && tr.DigestVersion == txn.DigestVersion && tr.DigestZxid > 0
+}
+
+func (p *replay) check(z proto.Zxid, want uint64, of string) {
+	got := p.rec.Tree.Digest()
+	if got == want {
+		return
+	}
+	if p.rec.DigestMismatches == 0 {
+		p.rec.warn("the digest of the tree at %v is %d, that of %s %d", z, got, of, want)
+	}
+	p.rec.DigestMismatches++
+}
+
+// run reads the files that can hold entries behind the snapshot.
+func (p *replay) run(logs []found) error {
+	logs, err := p.stripEmpty(logs)
+	if err != nil {
+		return err
+	}
+	first := 0
+	for i := range logs {
+		if uint64(logs[i].zxid) <= uint64(p.base.zxid) {
+			first = i
+		}
+	}
+	for i := first; i < len(logs); i++ {
+		if err := p.file(logs[i].path, i == len(logs)-1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stripEmpty leaves out the files at the end that hold nothing: their writer died before anything was durable.
+func (p *replay) stripEmpty(logs []found) ([]found, error) {
+	for len(logs) > 0 {
+		path := logs[len(logs)-1].path
+		r, err := txnlog.Open(p.d.fs, path, p.d.o.MaxRecord)
+		if err != nil {
+			return nil, damage(path, err)
+		}
+		_, err = r.Next()
+		end, _ := r.End()
+		_ = r.Close()
+		switch {
+		case err == nil || errors.Is(err, io.EOF) && end != txnlog.EndClean:
+			return logs, nil
+		case !errors.Is(err, io.EOF):
+			return nil, damage(path, err)
+		}
+		p.empty = append(p.empty, path)
+		logs = logs[:len(logs)-1]
+	}
+	return logs, nil
+}
+
+// damage wraps what is wrong with a file, and leaves what is wrong with the disk.
+func damage(path string, err error) error {
+	var disk *DiskError
+	if errors.As(err, &disk) {
+		return err
+	}
+	return &DamageError{path, err}
+}
+
+func (p *replay) file(path string, newest bool) error {
+	r, err := txnlog.Open(p.d.fs, path, p.d.o.MaxRecord)
+	if err != nil {
+		return damage(path, err)
+	}
+	defer r.Close()
+	if r.Size() == 0 {
+		return &DamageError{path, errors.New("it is empty, and others follow it")}
+	}
+	seen := p.last // the newest in the file or before it, replayed or not
+	for {
+		at := r.Offset()
+		e, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return p.end(r, path, newest, seen)
+		}
+		if err != nil {
+			return damage(path, err)
+		}
+		seen = e.Zxid
+		if uint64(e.Zxid) <= uint64(p.base.zxid) {
+			continue
+		}
+		if err := p.entry(e); err != nil {
+			return &DamageError{path, &txnlog.CorruptError{Path: path, Offset: at, Reason: err.Error()}}
+		}
+	}
+}
+
+func (p *replay) entry(e txn.Entry) error {
+	if !txnlog.Follows(p.last, e.Zxid) {
+		if uint64(e.Zxid) < uint64(p.last) {
+			return fmt.Errorf("%v stands behind %v", e.Zxid, p.last)
+		}
+		return fmt.Errorf("entries are missing between %v and %v", p.last, e.Zxid)
+	}
+	if err := p.txn.Decode(e.Bytes); err != nil {
+		return err
+	}
+	p.rec.Tree.Apply(&p.txn, &p.result)
+	p.last = e.Zxid
+	p.rec.Replayed++
+	p.digests()
+	if p.txn.Header.Type == proto.OpCheck {
+		// ZooKeeper before 3.9.3 logs a check that stands alone and then cannot read its own log. It changes nothing;
+		// a learner gets what 3.9.5 makes of it.
+		refused := txn.Txn{Header: p.txn.Header}
+		refused.Header.Type, refused.Err = proto.OpError, proto.Unimplemented
+		e = refused.Entry()
+	}
+	p.recent.add(e, p.d.o.CommitLog)
+	return nil
+}
+
+func (p *replay) digests() {
+	tr, t := &p.base.trailer, &p.txn
+	switch {
+	case p.compare && t.HasDigest && t.Digest.Version == txn.DigestVersion:
+		p.check(t.Zxid, t.Digest.Tree, "its txn")
+	case !p.compare && p.wantsDigests() && t.Zxid == tr.DigestZxid:
+		p.check(t.Zxid, tr.Digest, "the snapshot")
+		p.compare = true
+	}
+}
+
+// end decides about the place where a file's entries end.
+func (p *replay) end(r *txnlog.Reader, path string, newest bool, seen proto.Zxid) error {
+	end, reason := r.End()
+	bad := &DamageError{path, &txnlog.CorruptError{Path: path, Offset: r.Offset(), Reason: reason}}
+	if !newest {
+		if end == txnlog.EndDamaged {
+			return bad
+		}
+		return nil // if anything is missing, the next entry tells
+	}
+	if end != txnlog.EndClean {
+		torn, err := r.Torn(p.d.o.MaxBatch, seen)
+		if err != nil {
+			return err
+		}
+		if !torn {
+			return bad
+		}
+		p.rec.warn("%s is torn at offset %d (%s); it is cut there", path, r.Offset(), reason)
+	}
+	if r.Size() > r.Offset() {
+		p.cut, p.cutAt = path, r.Offset()
+	}
+	return nil
+}
+
+// repair makes the files what was found in them, durably: new entries go to a new file, and what is behind the last
+// entry of this one must not come back.
+func (p *replay) repair() error {
+	files := p.d.fs
+	for _, path := range p.empty {
+		p.rec.warn("%s holds no entry and is removed", path)
+		if err := files.Remove(path); err != nil {
+			return &DiskError{Op: "remove", Path: path, Err: err}
+		}
+	}
+	if len(p.empty) > 0 {
+		if err := files.SyncDir(p.d.logDir); err != nil {
+			return &DiskError{Op: "sync", Path: p.d.logDir, Err: err}
+		}
+	}
+	if p.cut == "" {
+		return nil
+	}
+	f, err := files.Edit(p.cut)
+	if err != nil {
+		return &DiskError{Op: "open", Path: p.cut, Err: err}
+	}
+	err = f.Truncate(p.cutAt)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return &DiskError{Op: "truncate", Path: p.cut, Err: err}
+	}
+	return nil
+}
+
+// recent keeps the newest entries, in buffers that it uses again.
+type recent struct {
+	ring []txn.Entry
+	next int
+}
+
+func (r *recent) add(e txn.Entry, limit int) {
+	if len(r.ring) < limit {
+		r.ring = append(r.ring, txn.Entry{Zxid: e.Zxid, Bytes: append([]byte(nil), e.Bytes...)})
+		return
+	}
+	slot := &r.ring[r.next]
+	slot.Zxid, slot.Bytes = e.Zxid, append(slot.Bytes[:0], e.Bytes...)
+	r.next = (r.next + 1) % len(r.ring)
+}
+
+// take returns the entries in order.
+func (r *recent) take() []txn.Entry {
+	return append(r.ring[r.next:len(r.ring):len(r.ring)], r.ring[:r.next]...)
+}
