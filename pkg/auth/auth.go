@@ -1,0 +1,185 @@
+// Package auth knows the authentication schemes: which ids a credential gives, which entries an ACL may have, and
+// whether somebody's ids satisfy one.
+package auth
+
+import (
+	"crypto/sha1"
+	"encoding/base64"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/zabd/zabd/pkg/proto"
+)
+
+// Options are the settings of a server that concern authentication.
+type Options struct {
+	SuperDigest string // user:hash of whoever may do everything; none if empty
+}
+
+var super = proto.ID{Scheme: "super"}
+
+// Authenticate returns the ids that a credential gives to a connection from ip. AuthFailed refuses it, and ends the
+// connection.
+func Authenticate(scheme string, data []byte, o Options, ip string) ([]proto.ID, proto.Code) {
+	switch scheme {
+	case "digest":
+		if data == nil {
+			return nil, proto.AuthFailed
+		}
+		id := Digest(string(data))
+		ids := []proto.ID{{Scheme: "digest", ID: id}}
+		if o.SuperDigest != "" && id == o.SuperDigest {
+			ids = append(ids, super)
+		}
+		return ids, proto.OK
+	case "ip":
+		return []proto.ID{{Scheme: "ip", ID: ip}}, proto.OK
+	}
+	return nil, proto.AuthFailed
+}
+
+// Digest returns the id of the digest scheme for "user:password": the user and the base64 of the SHA-1 of the whole.
+func Digest(credential string) string {
+	user, _, _ := strings.Cut(credential, ":")
+	sum := sha1.Sum([]byte(credential))
+	return user + ":" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// Permit tells whether one who has ids is granted any of the needed bits. An empty list grants everything.
+func Permit(acl []proto.ACL, need proto.Perm, ids []proto.ID) bool {
+	if len(acl) == 0 {
+		return true
+	}
+	for i := range ids {
+		if ids[i].Scheme == "super" {
+			return true
+		}
+	}
+	for i := range acl {
+		a := &acl[i]
+		if a.Perms&need == 0 {
+			continue
+		}
+		if a.ID.Scheme == "world" && a.ID.ID == "anyone" {
+			return true
+		}
+		for j := range ids {
+			if ids[j].Scheme == a.ID.Scheme && matches(a.ID, ids[j].ID) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// matches tells whether the id of one who asks satisfies an entry of the same scheme.
+func matches(entry proto.ID, id string) bool {
+	switch entry.Scheme {
+	case "ip":
+		return inNetwork(id, entry.ID)
+	case "digest", "sasl", "x509":
+		return id == entry.ID
+	}
+	return false
+}
+
+// inNetwork tells whether an address lies in addr/bits.
+func inNetwork(ip, network string) bool {
+	prefix, ok := parseNetwork(network)
+	if !ok {
+		return false
+	}
+	addr, err := netip.ParseAddr(ip)
+	return err == nil && prefix.Contains(addr.WithZone(""))
+}
+
+// parseNetwork reads an address with or without /bits: IPv4 in four decimal parts, or IPv6 without zone and not as a
+// mapped IPv4 address.
+func parseNetwork(s string) (netip.Prefix, bool) {
+	text, bits, masked := strings.Cut(s, "/")
+	addr, err := netip.ParseAddr(text)
+	if err != nil || addr.Zone() != "" || addr.Is4In6() {
+		return netip.Prefix{}, false
+	}
+	n := addr.BitLen()
+	if masked {
+		if n, err = strconv.Atoi(bits); err != nil || n < 0 || n > addr.BitLen() || bits[0] == '+' {
+			return netip.Prefix{}, false
+		}
+	}
+	return netip.PrefixFrom(addr, n), true
+}
+
+// FixACL turns the list of a request into the one that is stored: duplicates go, and "auth" becomes what the connection
+// has authenticated as. InvalidACL refuses an empty list and entries that no scheme accepts.
+func FixACL(acl []proto.ACL, ids []proto.ID) ([]proto.ACL, proto.Code) {
+	if len(acl) == 0 {
+		return nil, proto.InvalidACL
+	}
+	if len(acl) == 1 && acl[0].ID == (proto.ID{Scheme: "world", ID: "anyone"}) {
+		return acl, proto.OK // nearly all of them
+	}
+	fixed := make([]proto.ACL, 0, len(acl))
+	add := func(a proto.ACL) {
+		if !slices.Contains(fixed, a) {
+			fixed = append(fixed, a)
+		}
+	}
+	for _, a := range acl {
+		switch {
+		case a.ID == (proto.ID{Scheme: "world", ID: "anyone"}):
+			add(a)
+		case a.ID.Scheme == "auth":
+			found := false
+			for _, id := range ids {
+				if isAuthenticated(id.Scheme) {
+					add(proto.ACL{Perms: a.Perms, ID: id})
+					found = true
+				}
+			}
+			if !found {
+				return nil, proto.InvalidACL
+			}
+		case valid(a.ID):
+			add(a)
+		default:
+			return nil, proto.InvalidACL
+		}
+	}
+	return fixed, proto.OK
+}
+
+// isAuthenticated tells whether ids of a scheme prove who somebody is; an address does not.
+func isAuthenticated(scheme string) bool {
+	return scheme == "digest" || scheme == "sasl" || scheme == "x509"
+}
+
+// valid tells whether a list may name an id.
+func valid(id proto.ID) bool {
+	switch id.Scheme {
+	case "digest":
+		parts := strings.Split(id.ID, ":")
+		for len(parts) > 0 && parts[len(parts)-1] == "" {
+			parts = parts[:len(parts)-1]
+		}
+		return len(parts) == 2
+	case "ip":
+		_, ok := parseNetwork(id.ID)
+		return ok
+	}
+	return false
+}
+
+// DisplayACL returns a list as those see it who may not administer the node: digests without what the password left.
+func DisplayACL(acl []proto.ACL) []proto.ACL {
+	shown := slices.Clone(acl)
+	for i := range shown {
+		if shown[i].ID.Scheme == "digest" {
+			user, _, _ := strings.Cut(shown[i].ID.ID, ":")
+			shown[i].ID.ID = user + ":x"
+		}
+	}
+	return shown
+}
