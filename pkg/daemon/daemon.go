@@ -21,6 +21,7 @@ import (
 	"github.com/zabd/zabd/pkg/prep"
 	"github.com/zabd/zabd/pkg/server"
 	"github.com/zabd/zabd/pkg/session"
+	"github.com/zabd/zabd/pkg/snapshot"
 	"github.com/zabd/zabd/pkg/tree"
 	"github.com/zabd/zabd/pkg/txnlog"
 	"github.com/zabd/zabd/pkg/vfs"
@@ -112,7 +113,11 @@ func (s *Server) recover(fs vfs.FS) (*datadir.Recovered, error) {
 	dir, err := datadir.Open(fs, datadir.Options{
 		DataDir: s.cfg.DataDir, LogDir: s.cfg.DataLogDir,
 		PreAllocSize: s.cfg.PreAllocSize, SnapCount: s.cfg.SnapCount, SnapSizeLimit: s.cfg.SnapSizeLimit,
-		ForceSync: s.cfg.ForceSync, Digest: s.cfg.DigestEnabled, Rand: rand.IntN,
+		MaxRecord: 2 * s.cfg.JuteMaxBuffer, CommitLog: s.cfg.CommitLogCount,
+		ForceSync: s.cfg.ForceSync, Digest: s.cfg.DigestEnabled, Sole: true,
+		TrustEmpty: s.cfg.SnapshotTrustEmpty, NeedInitialize: !s.cfg.DBAutocreate,
+		NeedDirectory: !s.cfg.DatadirAutocreate, NoExtended: !s.cfg.ExtendedTypesEnabled,
+		Rand: rand.IntN, Warn: func(text string) { s.log.Warn(text) },
 	})
 	if err != nil {
 		return nil, err
@@ -123,6 +128,10 @@ func (s *Server) recover(fs vfs.FS) (*datadir.Recovered, error) {
 	}
 	for _, w := range rec.Warnings {
 		s.log.Warn(w)
+	}
+	if rec.Last < 0 {
+		err := &datadir.DamageError{Path: s.cfg.DataDir, Err: errors.New("there is no data, and db.autocreate=false forbids to begin anew")}
+		return nil, errors.Join(err, dir.Close())
 	}
 	s.log.Info("recovered", "zxid", rec.Last, "znodes", rec.Tree.NodeCount(), "took", time.Since(s.started))
 	s.dir = dir
@@ -136,7 +145,7 @@ func (s *Server) assemble(rec *datadir.Recovered) {
 	s.pipeline = pipeline.New(pipeline.Config{
 		Tree: rec.Tree,
 		Prepper: prep.New(rec.Tree, prep.Options{
-			SkipACL: cfg.SkipACL, Digest: cfg.DigestEnabled,
+			SkipACL: cfg.SkipACL, Digest: cfg.DigestEnabled, NoExtendedTypes: !cfg.ExtendedTypesEnabled,
 		}),
 		IDs:        session.NewIDs(standaloneID, time.Duration(time.Now().UnixNano())),
 		Clock:      clock,
@@ -153,7 +162,7 @@ func (s *Server) assemble(rec *datadir.Recovered) {
 			Self: standaloneID, Last: rec.Last, Recent: rec.Recent, CommitLogCap: cfg.CommitLogCount,
 		}),
 		Log: s.dir, Service: s.pipeline, Sessions: sessions, Clock: clock, Tick: cfg.TickTime / 2,
-		MaxBatch: txnlog.MaxBatch, Durable: s.maybeSnapshot, Fatal: s.fail,
+		MaxBatch: txnlog.DefaultBatch, Durable: s.maybeSnapshot, Fatal: s.fail,
 	})
 	s.pipeline.Connect(s.peer)
 	go s.pipeline.Run()
@@ -234,22 +243,28 @@ func (s *Server) maybeSnapshot() {
 func (s *Server) snapshot() error {
 	begun := time.Now()
 	var file *datadir.SnapshotFile
+	var nodes *snapshot.Writer
 	var walk *tree.Walk
 	err := s.pipeline.Walk(func(w *tree.Walk) (pipeline.NodeWriter, error) {
 		f, err := s.dir.CreateSnapshot(w.Zxid)
 		if err != nil {
 			return nil, err
 		}
-		file, walk = f, w
-		return f.Begin(w.Sessions, w.ACLs), nil
-	}, func() error { return file.Commit(walk.Digest) })
+		file, walk, nodes = f, w, snapshot.NewWriter(f, w.Sessions, w.ACLs)
+		return nodes, nil
+	}, func() error {
+		if err := nodes.Finish(walk.Zxid, walk.Digest, s.cfg.DigestEnabled); err != nil {
+			return err
+		}
+		return file.Commit()
+	})
 	if err != nil {
 		if file != nil {
 			file.Abort()
 		}
 		return fmt.Errorf("daemon: snapshot: %w", err)
 	}
-	s.log.Info("snapshot written", "zxid", walk.Zxid, "took", time.Since(begun))
+	s.log.Info("snapshot written", "zxid", walk.Zxid, "path", file.Path(), "took", time.Since(begun))
 	return nil
 }
 

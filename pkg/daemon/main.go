@@ -1,0 +1,143 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/zabd/zabd/pkg/config"
+	"github.com/zabd/zabd/pkg/datadir"
+)
+
+// The exit codes, after sysexits.h. docs/operations.md and the unit's RestartPreventExitStatus have the same table.
+const (
+	exitOK       = 0
+	exitUsage    = 64 // the command line
+	exitDamage   = 65 // files that make no tree that can be vouched for
+	exitInternal = 70 // anything else
+	exitPort     = 71 // the client port cannot be opened
+	exitForeign  = 72 // the directories belong to somebody else, or cannot be entered
+	exitLocked   = 73 // another server is in the directories
+	exitDisk     = 74 // a write or sync has failed
+	exitConfig   = 78 // a setting
+)
+
+// stopTimeout bounds how long a stop may take before the process ends all the same.
+const stopTimeout = 20 * time.Second
+
+// Main is the program zabd: it serves until SIGTERM or SIGINT and returns the exit code.
+func Main(args, env []string, stderr *os.File, version string) int {
+	cl, code, done := parse(args, stderr, version)
+	if done {
+		return code
+	}
+	cfg, warnings, err := config.Load(cl.config, env, cl.set)
+	if err != nil {
+		fmt.Fprintln(stderr, "zabd:", err)
+		return exitCode(err)
+	}
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+	for _, w := range warnings {
+		log.Warn(w)
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer cancel()
+	err = run(ctx, cfg, Options{Log: log, Version: version})
+	if err != nil {
+		log.Error("zabd ends", "err", err)
+	}
+	return exitCode(err)
+}
+
+// commandLine is what the flags say.
+type commandLine struct {
+	config    string
+	logFormat string
+	set       map[string]string
+}
+
+func parse(args []string, stderr *os.File, version string) (cl commandLine, code int, done bool) {
+	fl := flag.NewFlagSet("zabd", flag.ContinueOnError)
+	fl.SetOutput(stderr)
+	fl.StringVar(&cl.config, "config", "", "the `file` zoo.cfg")
+	fl.StringVar(&cl.logFormat, "log-format", "auto", "text, json, journal, or auto: journal where there is one")
+	cl.set = make(map[string]string)
+	fl.Func("set", "a setting, `key=value`, above the file's; may be repeated", func(s string) error {
+		key, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return errors.New("not key=value")
+		}
+		cl.set[key] = value
+		return nil
+	})
+	show := fl.Bool("version", false, "print the version")
+	switch err := fl.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return cl, exitOK, true
+	case err != nil:
+		return cl, exitUsage, true
+	case *show:
+		fmt.Println("zabd", version)
+		return cl, exitOK, true
+	case fl.NArg() > 0:
+		fmt.Fprintf(stderr, "zabd: unexpected argument %q\n", fl.Arg(0))
+		return cl, exitUsage, true
+	}
+	return cl, exitOK, false
+}
+
+// run serves until ctx ends or the server fails.
+func run(ctx context.Context, cfg config.Config, o Options) error {
+	s, err := Start(ctx, cfg, o)
+	if err != nil {
+		return err
+	}
+	o.Log.Info("serving", "address", s.ClientAddr(), "version", o.Version)
+	select {
+	case err := <-s.Failed():
+		return err // nothing that is in memory only was acknowledged
+	case <-ctx.Done():
+	}
+	o.Log.Info("stopping")
+	bounded, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	return s.Close(bounded)
+}
+
+// exitCode returns the documented code of an error.
+func exitCode(err error) int {
+	var (
+		cfg    *config.Error
+		bind   *BindError
+		damage *datadir.DamageError
+		disk   *datadir.DiskError
+		path   *fs.PathError
+	)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &cfg):
+		return exitConfig
+	case errors.As(err, &bind):
+		return exitPort
+	case errors.Is(err, datadir.ErrLocked):
+		return exitLocked
+	case errors.Is(err, datadir.ErrForeign), errors.Is(err, datadir.ErrDirectory), errors.Is(err, fs.ErrPermission):
+		return exitForeign
+	case errors.As(err, &damage):
+		return exitDamage
+	case errors.As(err, &disk):
+		return exitDisk
+	case errors.As(err, &path):
+		return exitConfig // the file that was named cannot be read
+	}
+	return exitInternal
+}
