@@ -46,7 +46,7 @@ func compileC(t *testing.T) []string {
 	needTool(t, "/usr/include/zookeeper/zookeeper.h", install)
 	needTool(t, "/usr/bin/gcc", install)
 	binary := filepath.Join(t.TempDir(), "client")
-	cc := exec.Command("gcc", "-DTHREADED", "-Wall", "-Werror", "-O1", "-o", binary, testdata(t, "client.c"), "-lzookeeper_mt", "-lpthread")
+	cc := exec.Command("/usr/bin/gcc", "-DTHREADED", "-Wall", "-Werror", "-O1", "-o", binary, testdata(t, "client.c"), "-lzookeeper_mt", "-lpthread")
 	if out, err := cc.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -58,7 +58,7 @@ func compileJava(t *testing.T) []string {
 	needTool(t, javaClasses, javaInstall)
 	needTool(t, "/usr/bin/javac", javaInstall)
 	classes := t.TempDir()
-	if out, err := exec.Command("javac", "-cp", javaClasses, "-d", classes, testdata(t, "Client.java")).CombinedOutput(); err != nil {
+	if out, err := exec.Command("/usr/bin/javac", "-cp", javaClasses, "-d", classes, testdata(t, "Client.java")).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	argv := append([]string{"/usr/bin/java"}, jvm...)

@@ -17,7 +17,7 @@ import (
 )
 
 // patience turns a hang into a failure that shows the output so far. No test's outcome depends on its length.
-const patience = 90 * time.Second
+const patience = 60 * time.Second
 
 // process is a program under test with its mingled output. It is killed, with its children, when the test ends.
 type process struct {
@@ -85,35 +85,44 @@ func (p *process) send(t *testing.T, line string) {
 	}
 }
 
-// expect waits until the output not yet consumed matches, consumes it to the end of the match and returns the
-// consumed text and the match's groups.
-func (p *process) expect(t *testing.T, re *regexp.Regexp) (text string, groups []string) {
+// expect waits until the output not yet consumed matches all patterns, in any order, and returns and consumes it to
+// the end of the last match.
+func (p *process) expect(t *testing.T, patterns ...*regexp.Regexp) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for {
-		p.mu.Lock()
-		fresh, changed := p.out[p.seen:], p.changed
-		if m := re.FindSubmatchIndex(fresh); m != nil {
-			p.seen += m[1]
-			p.mu.Unlock()
-			for i := 0; i < len(m); i += 2 {
-				groups = append(groups, string(fresh[m[i]:m[i+1]]))
-			}
-			return string(fresh[:m[1]]), groups
+		text, changed, ok := p.consume(patterns)
+		if ok {
+			return text
 		}
-		p.mu.Unlock()
 		select {
 		case <-changed:
 		case <-p.done:
 			if p.grewSince(changed) {
 				continue
 			}
-			t.Fatalf("%s ended (%v) before its output matched %q:\n%s", p.cmd.Path, p.err, re, p.tail())
+			t.Fatalf("%s ended (%v) before its output matched %q:\n%s", p.cmd.Path, p.err, patterns, p.tail())
 		case <-ctx.Done():
-			t.Fatalf("the output of %s does not match %q:\n%s", p.cmd.Path, re, p.tail())
+			t.Fatalf("the output of %s does not match %q:\n%s", p.cmd.Path, patterns, p.tail())
 		}
 	}
+}
+
+// consume returns a channel that is closed when there is more output than it has seen.
+func (p *process) consume(patterns []*regexp.Regexp) (text string, changed chan struct{}, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fresh, end := p.out[p.seen:], 0
+	for _, re := range patterns {
+		m := re.FindIndex(fresh)
+		if m == nil {
+			return "", p.changed, false
+		}
+		end = max(end, m[1])
+	}
+	p.seen += end
+	return string(fresh[:end]), nil, true
 }
 
 func (p *process) grewSince(changed chan struct{}) bool {

@@ -40,7 +40,9 @@ type zabdKind struct{ binary string }
 
 func (zabdKind) name() string { return "zabd" }
 
-func (k zabdKind) command(_ *testing.T, cfg string) []string { return []string{k.binary, "--config", cfg} }
+func (k zabdKind) command(_ *testing.T, cfg string) []string {
+	return []string{k.binary, "--config", cfg}
+}
 
 type javaKind struct{}
 
