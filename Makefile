@@ -1,0 +1,58 @@
+# Everything a developer needs: `make run` and `make test`. The other targets are what those, CI and releases are made of.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GO      ?= go
+LDFLAGS := -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 20s
+NFPM    := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
+
+.PHONY: run build test lint bench interop e2e fuzz packages clean
+
+## run: build and serve on 127.0.0.1:2181, with the data below ./data
+run: build
+	@mkdir -p data
+	@echo "serving on 127.0.0.1:2181, data in ./data; connect with: zkCli.sh -server 127.0.0.1:2181"
+	@exec ./bin/zabd --set dataDir=$(CURDIR)/data --set clientPort=2181 --set clientPortAddress=127.0.0.1
+
+## build: the static binary, bin/zabd
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+## test: all that a change must pass
+test: lint
+	$(GO) test -race ./...
+
+## lint: formatting, vet, staticcheck; the house rules are tests of package pkg
+lint:
+	@out=$$($(GO) tool gofumpt -l cmd pkg packaging); if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi
+	$(GO) vet -tags interop,e2e,bench ./...
+	$(GO) tool staticcheck -tags interop,e2e,bench ./...
+
+## bench: zabd and, where it is installed, ZooKeeper, side by side in one run
+bench:
+	$(GO) test -tags bench -count=1 -timeout 60m -run TestCompare -v ./pkg/load
+
+## interop: other people's clients against zabd (zkCli.sh, the C client, kazoo, go-zookeeper)
+interop:
+	$(GO) test -tags interop -count=1 -timeout 10m ./pkg/interop
+
+## e2e: the package on a booted host (systemd-nspawn; needs root)
+e2e:
+	$(GO) test -tags e2e -count=1 -timeout 20m -v ./pkg/e2e
+
+## fuzz: every fuzz target for FUZZTIME
+fuzz:
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+## packages: dist/zabd_*.deb
+packages: build
+	@mkdir -p dist
+	$(GO) run ./packaging/notices > dist/copyright
+	VERSION=$(VERSION:v%=%) $(GO) run $(NFPM) package --config nfpm.yaml --packager deb --target dist/
+
+clean:
+	rm -rf bin dist .cache
