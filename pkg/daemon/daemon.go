@@ -16,6 +16,7 @@ import (
 	"github.com/zabd/zabd/pkg/auth"
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/datadir"
+	"github.com/zabd/zabd/pkg/metrics"
 	"github.com/zabd/zabd/pkg/peer"
 	"github.com/zabd/zabd/pkg/pipeline"
 	"github.com/zabd/zabd/pkg/prep"
@@ -47,9 +48,13 @@ type Server struct {
 	clients   *server.Server
 	listeners []net.Listener
 	started   time.Time
+	registry  metrics.Registry
+
+	snapshotTime metrics.Summary
 
 	snapshotting sync.Mutex     // held while a snapshot is written
 	background   sync.WaitGroup // snapshots and purges
+	loops        map[string]interface{ For() time.Duration }
 	quit         chan struct{}
 	failed       chan error // one slot: why the server cannot go on
 	closing      sync.Once
@@ -60,7 +65,7 @@ type Server struct {
 func Start(_ context.Context, cfg config.Config, o Options) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: o.Log, version: o.Version, started: time.Now(),
-		quit: make(chan struct{}), failed: make(chan error, 1),
+		registry: metrics.NewRegistry(), quit: make(chan struct{}), failed: make(chan error, 1),
 	}
 	if o.FS == nil {
 		o.FS = vfs.Disk()
@@ -74,6 +79,7 @@ func Start(_ context.Context, cfg config.Config, o Options) (*Server, error) {
 		return nil, err
 	}
 	s.assemble(rec)
+	s.register()
 	for _, l := range s.listeners {
 		s.clients.Serve(l)
 	}
@@ -164,6 +170,10 @@ func (s *Server) assemble(rec *datadir.Recovered) {
 		Log: s.dir, Service: s.pipeline, Sessions: sessions, Clock: clock, Tick: cfg.TickTime / 2,
 		MaxBatch: txnlog.DefaultBatch, Durable: s.maybeSnapshot, Fatal: s.fail,
 	})
+	s.loops = map[string]interface{ For() time.Duration }{"apply loop": s.pipeline.Busy()}
+	for name, busy := range s.peer.Loops() {
+		s.loops[name] = busy
+	}
 	s.pipeline.Connect(s.peer)
 	go s.pipeline.Run()
 	s.clients = server.New(server.Config{
@@ -184,6 +194,17 @@ func (s *Server) fail(err error) {
 
 // ClientAddr returns the address of the first client port.
 func (s *Server) ClientAddr() string { return s.listeners[0].Addr().String() }
+
+// Alive tells whether every loop has got through its work, or has been at it for no longer than within.
+func (s *Server) Alive(within time.Duration) bool {
+	for name, busy := range s.loops {
+		if d := busy.For(); d > within {
+			s.log.Warn("a loop makes no progress", "loop", name, "busy", d)
+			return false
+		}
+	}
+	return true
+}
 
 // Failed gives the error that makes it impossible to go on, if there ever is one.
 func (s *Server) Failed() <-chan error { return s.failed }
@@ -264,6 +285,7 @@ func (s *Server) snapshot() error {
 		}
 		return fmt.Errorf("daemon: snapshot: %w", err)
 	}
+	s.snapshotTime.Observe(time.Since(begun).Milliseconds())
 	s.log.Info("snapshot written", "zxid", walk.Zxid, "path", file.Path(), "took", time.Since(begun))
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/datadir"
+	"github.com/zabd/zabd/pkg/systemd"
 )
 
 // The exit codes, after sysexits.h. docs/operations.md and the unit's RestartPreventExitStatus have the same table.
@@ -44,15 +45,23 @@ func Main(args, env []string, stderr *os.File, version string) int {
 		fmt.Fprintln(stderr, "zabd:", err)
 		return exitCode(err)
 	}
-	log := slog.New(slog.NewTextHandler(stderr, nil))
+	handler, err := systemd.Handler(cl.logFormat, stderr)
+	if err != nil {
+		fmt.Fprintln(stderr, "zabd:", err)
+		return exitUsage
+	}
+	log := slog.New(handler)
 	for _, w := range warnings {
 		log.Warn(w)
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
-	err = run(ctx, cfg, Options{Log: log, Version: version})
+	listeners, err := systemd.Listeners()
+	if err == nil {
+		err = run(ctx, cfg, Options{Log: log, Version: version, Listeners: listeners})
+	}
 	if err != nil {
-		log.Error("zabd ends", "err", err)
+		log.Error("zabd ends", "err", err, "exit_code", exitCode(err))
 	}
 	return exitCode(err)
 }
@@ -94,22 +103,44 @@ func parse(args []string, stderr *os.File, version string) (cl commandLine, code
 	return cl, exitOK, false
 }
 
-// run serves until ctx ends or the server fails.
+// run serves until ctx ends or the server fails, and keeps the service manager informed.
 func run(ctx context.Context, cfg config.Config, o Options) error {
+	tell := func(err error) {
+		if err != nil {
+			o.Log.Warn("the service manager was not told", "err", err)
+		}
+	}
+	tell(systemd.Status("recovering"))
 	s, err := Start(ctx, cfg, o)
 	if err != nil {
 		return err
 	}
 	o.Log.Info("serving", "address", s.ClientAddr(), "version", o.Version)
+	tell(systemd.Ready(s.oneLine()))
+	quit := make(chan struct{})
+	go func() {
+		tell(systemd.Watchdog(quit, func(within time.Duration) bool {
+			tell(systemd.Status(s.oneLine()))
+			return s.Alive(within)
+		}))
+	}()
+	defer close(quit)
 	select {
 	case err := <-s.Failed():
 		return err // nothing that is in memory only was acknowledged
 	case <-ctx.Done():
 	}
+	tell(systemd.Stopping())
 	o.Log.Info("stopping")
 	bounded, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	return s.Close(bounded)
+}
+
+// oneLine is the status that `systemctl status` shows.
+func (s *Server) oneLine() string {
+	st := s.Status()
+	return fmt.Sprintf("%s, zxid 0x%x, %d znodes, %d connections", st.Mode, st.Zxid, st.Nodes, st.Connections)
 }
 
 // exitCode returns the documented code of an error.

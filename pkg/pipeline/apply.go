@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/zabd/zabd/pkg/auth"
@@ -30,7 +31,26 @@ type applier struct {
 	event   []byte    // the current change's notification, encoded once for all its watchers
 	touched []*Client // clients with new output
 	since   time.Duration
+	busy    Busy
 }
+
+// Busy tells for how long the apply loop has been at its current piece of work, for a watchdog.
+type Busy struct {
+	since atomic.Int64 // plus one; 0 = idle
+	clock func() time.Duration
+}
+
+// For returns how long the current work has taken so far; 0 when idle.
+func (b *Busy) For() time.Duration {
+	since := b.since.Load()
+	if since == 0 {
+		return 0
+	}
+	return b.clock() - time.Duration(since-1)
+}
+
+// Busy returns the apply loop's stamp.
+func (p *Pipeline) Busy() *Busy { return &p.apply.busy }
 
 func (a *applier) init() {
 	a.wake, a.done = make(chan struct{}, 1), make(chan struct{})
@@ -57,6 +77,7 @@ func (p *Pipeline) Run() {
 	a := &p.apply
 	defer close(a.done)
 	for range a.wake {
+		a.busy.since.Store(int64(p.cfg.Clock()) + 1)
 		a.mu.Lock()
 		a.queue, a.taken = a.taken[:0], a.queue
 		closed := a.closed
@@ -68,6 +89,7 @@ func (p *Pipeline) Run() {
 			es = es[n:]
 		}
 		clear(a.taken)
+		a.busy.since.Store(0)
 		if closed {
 			return
 		}
@@ -131,6 +153,7 @@ func (p *Pipeline) fire(ch *tree.Change) {
 		if len(a.event) == 0 {
 			a.event = serve.AppendEvent(a.event, ch.Type, ch.Path, a.txn.Zxid)
 		}
+		p.Stats.Events.Add(1)
 		if c.out.notify(a.event, p.cfg.EventBytes) {
 			p.touch(c)
 		} else {

@@ -72,6 +72,7 @@ func New(cfg Config) *Pipeline {
 	}
 	p.roomy = sync.NewCond(&p.room)
 	p.apply.init()
+	p.apply.busy.clock = cfg.Clock
 	return p
 }
 
@@ -158,7 +159,7 @@ func (p *Pipeline) Walk(begin func(*tree.Walk) (NodeWriter, error), end func() e
 
 // Stats counts what goes through. Times are in nanoseconds.
 type Stats struct {
-	Received, Sent               atomic.Int64
+	Received, Events             atomic.Int64 // requests read, notifications sent
 	Requests                     atomic.Int64 // answered
 	LatencySum, LatencyMax       atomic.Int64
 	LatencyMin                   atomic.Int64 // plus one; 0 = none yet
@@ -181,9 +182,12 @@ func (s *Stats) answered(n int64, d time.Duration) {
 	}
 }
 
+// Sent returns how many replies and notifications there were.
+func (s *Stats) Sent() int64 { return s.Requests.Load() + s.Events.Load() }
+
 // Reset forgets all counts but those of what is there now.
 func (s *Stats) Reset() {
-	for _, c := range []*atomic.Int64{&s.Received, &s.Sent, &s.Requests, &s.LatencySum, &s.LatencyMax, &s.LatencyMin} {
+	for _, c := range []*atomic.Int64{&s.Received, &s.Events, &s.Requests, &s.LatencySum, &s.LatencyMax, &s.LatencyMin} {
 		c.Store(0)
 	}
 }

@@ -1,8 +1,0 @@
-package daemon
-
-func (s *Server) fourLetter(word string) ([]byte, bool) {
-	if word == "ruok" {
-		return []byte("imok"), true
-	}
-	return nil, false
-}

@@ -1,0 +1,101 @@
+package systemd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/coreos/go-systemd/v22/journal"
+)
+
+// Handler returns the log handler for a format: text, json, journal, or auto, which is journal where stderr leads to
+// it and text elsewhere.
+func Handler(format string, stderr io.Writer) (slog.Handler, error) {
+	if format == "auto" {
+		format = "text"
+		if yes, err := journal.StderrIsJournalStream(); err == nil && yes {
+			format = "journal"
+		}
+	}
+	switch format {
+	case "text":
+		return slog.NewTextHandler(stderr, nil), nil
+	case "json":
+		return slog.NewJSONHandler(stderr, nil), nil
+	case "journal":
+		return &journalHandler{send: journal.Send}, nil
+	}
+	return nil, fmt.Errorf("systemd: no log format %q: text, json, journal or auto", format)
+}
+
+// journalHandler writes records to the journal with their attributes as fields: zxid is ZABD_ZXID. The message has
+// them too, for those who read only that.
+type journalHandler struct {
+	send  func(message string, p journal.Priority, fields map[string]string) error
+	attrs []slog.Attr
+	group string
+}
+
+// Enabled implements slog.Handler: debug records are dropped.
+func (h *journalHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelInfo }
+
+// Handle implements slog.Handler.
+func (h *journalHandler) Handle(_ context.Context, r slog.Record) error {
+	fields := make(map[string]string)
+	var message strings.Builder
+	message.WriteString(r.Message)
+	add := func(a slog.Attr) bool {
+		value := a.Value.Resolve().String()
+		fields[fieldName(a.Key)] = value
+		fmt.Fprintf(&message, " %s=%s", a.Key, value)
+		return true
+	}
+	for _, a := range h.attrs {
+		add(a)
+	}
+	r.Attrs(func(a slog.Attr) bool { return add(slog.Attr{Key: h.group + a.Key, Value: a.Value}) })
+	return h.send(message.String(), priority(r.Level), fields)
+}
+
+// WithAttrs implements slog.Handler.
+func (h *journalHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	next := *h
+	next.attrs = slices.Clone(h.attrs)
+	for _, a := range attrs {
+		next.attrs = append(next.attrs, slog.Attr{Key: h.group + a.Key, Value: a.Value})
+	}
+	return &next
+}
+
+// WithGroup implements slog.Handler.
+func (h *journalHandler) WithGroup(name string) slog.Handler {
+	next := *h
+	next.group = h.group + name + "_"
+	return &next
+}
+
+// fieldName returns the journal's field for an attribute: capitals, digits and underscores.
+func fieldName(key string) string {
+	return "ZABD_" + strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z':
+			return r - 'a' + 'A'
+		case r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+			return r
+		}
+		return '_'
+	}, key)
+}
+
+func priority(l slog.Level) journal.Priority {
+	switch {
+	case l >= slog.LevelError:
+		return journal.PriErr
+	case l >= slog.LevelWarn:
+		return journal.PriWarning
+	}
+	return journal.PriInfo
+}

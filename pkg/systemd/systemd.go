@@ -1,0 +1,69 @@
+// Package systemd is a process's talk with its service manager: readiness and status, the watchdog, sockets that are
+// open already, and the journal. It speaks for the process, not for one server in it: only the program calls it.
+package systemd
+
+import (
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+func notify(state string) error {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		return fmt.Errorf("systemd: notify: %w", err)
+	}
+	return nil
+}
+
+// Ready tells that the server serves.
+func Ready(status string) error { return notify(daemon.SdNotifyReady + "\nSTATUS=" + status) }
+
+// Status tells what the server is doing.
+func Status(status string) error { return notify("STATUS=" + status) }
+
+// Stopping tells that the server is about to end.
+func Stopping() error { return notify(daemon.SdNotifyStopping + "\nSTATUS=stopping") }
+
+// Listeners returns the stream sockets that the service manager has opened, none if there is none.
+func Listeners() ([]net.Listener, error) {
+	all, err := activation.Listeners()
+	if err != nil {
+		return nil, fmt.Errorf("systemd: sockets: %w", err)
+	}
+	var streams []net.Listener
+	for _, l := range all {
+		if l != nil { // a datagram socket
+			streams = append(streams, l)
+		}
+	}
+	return streams, nil
+}
+
+// Watchdog feeds the service manager's watchdog until quit is closed, twice as often as it wants to be, as long as
+// alive says that the server makes progress within that time. Without a watchdog it returns at once.
+func Watchdog(quit <-chan struct{}, alive func(within time.Duration) bool) error {
+	within, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		return fmt.Errorf("systemd: watchdog: %w", err)
+	}
+	if within == 0 {
+		return nil
+	}
+	t := time.NewTicker(within / 2)
+	defer t.Stop()
+	for {
+		if alive(within / 2) {
+			if err := notify(daemon.SdNotifyWatchdog); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-t.C:
+		case <-quit:
+			return nil
+		}
+	}
+}

@@ -1,0 +1,116 @@
+package systemd
+
+import (
+	"bytes"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/journal"
+)
+
+// manager is a service manager's socket; said returns the next thing that it was told.
+func manager(t *testing.T) (said func() string) {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "notify")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	t.Setenv("NOTIFY_SOCKET", socket)
+	return func() string {
+		b := make([]byte, 4096)
+		n, err := c.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b[:n])
+	}
+}
+
+func TestTellsTheManager(t *testing.T) {
+	said := manager(t)
+	for _, c := range []struct {
+		tell func() error
+		want string
+	}{
+		{func() error { return Ready("standalone, zxid 0x5") }, "READY=1\nSTATUS=standalone, zxid 0x5"},
+		{func() error { return Status("busy") }, "STATUS=busy"},
+		{Stopping, "STOPPING=1\nSTATUS=stopping"},
+	} {
+		if err := c.tell(); err != nil {
+			t.Fatal(err)
+		}
+		if got := said(); got != c.want {
+			t.Errorf("told %q, want %q", got, c.want)
+		}
+	}
+}
+
+func TestWatchdogIsFedOnlyByProgress(t *testing.T) {
+	said := manager(t)
+	t.Setenv("WATCHDOG_USEC", "2000")
+	quit, done := make(chan struct{}), make(chan error)
+	asked := 0
+	go func() {
+		done <- Watchdog(quit, func(time.Duration) bool {
+			if asked++; asked == 3 {
+				close(quit)
+			}
+			return asked == 2
+		})
+	}()
+	if got := said(); got != "WATCHDOG=1" {
+		t.Errorf("told %q", got)
+	}
+	if err := <-done; err != nil || asked < 3 {
+		t.Fatalf("Watchdog = %v after %d questions, of which the second alone was answered by progress", err, asked)
+	}
+}
+
+func TestNoManager(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", "")
+	t.Setenv("WATCHDOG_USEC", "")
+	t.Setenv("LISTEN_FDS", "")
+	l, err := Listeners()
+	if Ready("x") != nil || Watchdog(nil, nil) != nil || err != nil || len(l) != 0 {
+		t.Fatalf("a process without a service manager: %v, %v", l, err)
+	}
+}
+
+func TestJournalFields(t *testing.T) {
+	var message string
+	var fields map[string]string
+	var prio journal.Priority
+	h := &journalHandler{send: func(m string, p journal.Priority, f map[string]string) error {
+		message, prio, fields = m, p, f
+		return nil
+	}}
+	slog.New(h).With("role", "standalone").Warn("slow disk", "zxid", "0x5", "sync-time", 2*time.Second)
+	if message != "slow disk role=standalone zxid=0x5 sync-time=2s" || prio != journal.PriWarning ||
+		fields["ZABD_ROLE"] != "standalone" || fields["ZABD_ZXID"] != "0x5" || fields["ZABD_SYNC_TIME"] != "2s" {
+		t.Fatalf("journal got %q, %v, %v", message, prio, fields)
+	}
+}
+
+func TestFormats(t *testing.T) {
+	var out bytes.Buffer
+	for format, want := range map[string]string{"text": "msg=hello", "json": `"msg":"hello"`} {
+		h, err := Handler(format, &out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.Reset()
+		slog.New(h).Info("hello")
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%s: %q", format, out.String())
+		}
+	}
+	if _, err := Handler("xml", &out); err == nil {
+		t.Error("format xml is accepted")
+	}
+}
