@@ -113,6 +113,9 @@ func (d *Dir) Purge(keep int) error {
 		if !ok {
 			continue
 		}
+		if err := d.settle(s.path); err != nil {
+			return err
+		}
 		oldest = s.zxid
 		if kept++; kept == keep {
 			break
@@ -120,6 +123,9 @@ func (d *Dir) Purge(keep int) error {
 	}
 	if kept == 0 {
 		return nil
+	}
+	if err := d.fs.SyncDir(d.snapDir); err != nil {
+		return &DiskError{Op: "sync", Path: d.snapDir, Err: err}
 	}
 	var snaps, logs []string
 	for i := len(l.snaps) - 1; i >= 0; i-- {
@@ -135,6 +141,18 @@ func (d *Dir) Purge(keep int) error {
 	}
 	// Snapshots first: one that is left with its log gone would be of no use.
 	return errors.Join(d.removeAll(d.snapDir, snaps), d.removeAll(d.logDir, logs))
+}
+
+// settle makes a snapshot durable that others shall be removed for: ZooKeeper does not sync what it writes.
+func (d *Dir) settle(path string) error {
+	f, err := d.fs.Open(path)
+	if err != nil {
+		return &DiskError{Op: "open", Path: path, Err: err}
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return &DiskError{Op: "sync", Path: path, Err: err}
+	}
+	return nil
 }
 
 func (d *Dir) removeAll(dir string, paths []string) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/zabd/zabd/pkg/tree"
 	"github.com/zabd/zabd/pkg/txn"
 	"github.com/zabd/zabd/pkg/txnlog"
+	"github.com/zabd/zabd/pkg/vfs"
 )
 
 // replay applies the log behind a snapshot.
@@ -23,9 +24,10 @@ type replay struct {
 	recent  recent
 	compare bool // digests count: the tree has been exact since the snapshot's digest was taken
 
-	empty []string // files without any entry, at the end of the log
-	cut   string   // the last file, and where it ends
-	cutAt int64
+	empty  []string // files without any entry, at the end of the log
+	newest string   // the last file with entries
+	lastAt int64    // where its last entry begins, and where it ends
+	endAt  int64
 }
 
 // startDigests compares the tree with the digest of its snapshot. If that was taken later than the snapshot was begun,
@@ -126,6 +128,7 @@ func (p *replay) file(path string, newest bool) error {
 			return damage(path, err)
 		}
 		seen = e.Zxid
+		p.lastAt = at
 		if uint64(e.Zxid) <= uint64(p.base.zxid) {
 			continue
 		}
@@ -175,6 +178,9 @@ func (p *replay) digests() {
 func (p *replay) end(r *txnlog.Reader, path string, newest bool, seen proto.Zxid) error {
 	end, reason := r.End()
 	bad := &DamageError{path, &txnlog.CorruptError{Path: path, Offset: r.Offset(), Reason: reason}}
+	if r.Entries() > 0 {
+		p.newest, p.endAt = path, r.Offset()
+	}
 	if !newest {
 		if end == txnlog.EndDamaged {
 			return bad
@@ -191,14 +197,13 @@ func (p *replay) end(r *txnlog.Reader, path string, newest bool, seen proto.Zxid
 		}
 		p.rec.warn("%s is torn at offset %d (%s); it is cut there", path, r.Offset(), reason)
 	}
-	if r.Size() > r.Offset() {
-		p.cut, p.cutAt = path, r.Offset()
+	if r.Entries() == 0 {
+		p.empty = append(p.empty, path)
 	}
 	return nil
 }
 
-// repair makes the files what was found in them, durably: new entries go to a new file, and what is behind the last
-// entry of this one must not come back.
+// repair makes the files what was found in them, durably.
 func (p *replay) repair() error {
 	files := p.d.fs
 	for _, path := range p.empty {
@@ -207,26 +212,40 @@ func (p *replay) repair() error {
 			return &DiskError{Op: "remove", Path: path, Err: err}
 		}
 	}
-	if len(p.empty) > 0 {
-		if err := files.SyncDir(p.d.logDir); err != nil {
-			return &DiskError{Op: "sync", Path: p.d.logDir, Err: err}
+	for _, dir := range []string{p.d.snapDir, p.d.logDir} {
+		if err := files.SyncDir(dir); err != nil {
+			return &DiskError{Op: "sync", Path: dir, Err: err}
 		}
 	}
-	if p.cut == "" {
+	if p.newest == "" {
 		return nil
 	}
-	f, err := files.Edit(p.cut)
+	f, err := files.Edit(p.newest)
 	if err != nil {
-		return &DiskError{Op: "open", Path: p.cut, Err: err}
+		return &DiskError{Op: "open", Path: p.newest, Err: err}
 	}
-	err = f.Truncate(p.cutAt)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return &DiskError{Op: "truncate", Path: p.cut, Err: err}
+	if err = errors.Join(p.settle(f), f.Close()); err != nil {
+		return &DiskError{Op: "repair", Path: p.newest, Err: err}
 	}
 	return nil
+}
+
+// settle cuts a file behind its last entry, and makes the last batch durable. It may have been read from the cache of a
+// system whose disk refused it when the server before this one synced, so it is written again: another sync alone would
+// prove nothing. New entries go to a new file.
+func (p *replay) settle(f vfs.File) error {
+	from := max(min(p.lastAt, p.endAt-int64(p.d.o.MaxBatch)), 0)
+	b := make([]byte, p.endAt-from)
+	if n, err := f.ReadAt(b, from); n < len(b) {
+		return err
+	}
+	if _, err := f.WriteAt(b, from); err != nil {
+		return err
+	}
+	if err := f.Truncate(p.endAt); err != nil {
+		return err
+	}
+	return f.Sync()
 }
 
 // recent keeps the newest entries, in buffers that it uses again.

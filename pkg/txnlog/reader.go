@@ -36,8 +36,9 @@ type Reader struct {
 	at  int64  // offset of buf in the file
 	off int    // of the next record in buf
 
-	end    End
-	reason string
+	entries int
+	end     End
+	reason  string
 }
 
 // Open opens a log file and checks its header. A file that is empty, or nothing but zeros, has no records.
@@ -84,6 +85,9 @@ func (r *Reader) Close() error { return r.f.Close() }
 
 // Offset returns where the next record begins; after io.EOF, where the records end.
 func (r *Reader) Offset() int64 { return r.at + int64(r.off) }
+
+// Entries returns how many entries Next has returned.
+func (r *Reader) Entries() int { return r.entries }
 
 // Size returns the size of the file; 0 if it has no header.
 func (r *Reader) Size() int64 { return r.size }
@@ -150,6 +154,7 @@ func (r *Reader) Next() (txn.Entry, error) {
 		return r.stop(EndDamaged, "a record is too short for a txn")
 	}
 	r.off += int(n) + Overhead
+	r.entries++
 	return txn.Entry{Zxid: th.Zxid, Bytes: payload}, nil
 }
 

@@ -12,13 +12,10 @@ import (
 const searchWindow = 16 << 20
 
 // Torn reports whether the bad record at which the reading ended can be what a crash has left of the last batch, given
-// that a batch is at most batch bytes or one record, and that last came before it.
+// that a batch is at most batch bytes or one record, and that last came before it. The bad record's own idea of its
+// length counts for nothing: it may be just what is wrong.
 func (r *Reader) Torn(batch int, last proto.Zxid) (bool, error) {
-	reach, err := r.reach(batch, last)
-	if err != nil {
-		return false, err
-	}
-	from := r.Offset() + reach + 1
+	from := r.Offset() + int64(batch) + 1
 	var window []byte
 	for from < r.size {
 		n := min(searchWindow+int64(r.maxRecord)+Overhead, r.size-from)
@@ -29,7 +26,7 @@ func (r *Reader) Torn(batch int, last proto.Zxid) (bool, error) {
 		if got, err := r.f.ReadAt(window, from); got < len(window) {
 			return false, &DiskError{"read", r.path, err}
 		}
-		if r.holdsRecord(window) {
+		if r.holdsRecord(window, last) {
 			return false, nil
 		}
 		from += searchWindow
@@ -37,23 +34,8 @@ func (r *Reader) Torn(batch int, last proto.Zxid) (bool, error) {
 	return true, nil
 }
 
-// reach returns how far behind the beginning of the bad record its batch may go. If the record looks like the one that
-// had to come and says that it is longer than a batch, it was a batch by itself.
-func (r *Reader) reach(batch int, last proto.Zxid) (int64, error) {
-	b, err := r.peek(12 + txn.HeaderSize)
-	if err != nil || len(b) < 12+txn.HeaderSize {
-		return int64(batch), err
-	}
-	n := int32(binary.BigEndian.Uint32(b[8:]))
-	h, err := txn.DecodeHeader(b[12:])
-	if err == nil && n > 0 && int(n) <= r.maxRecord && Follows(last, h.Zxid) {
-		batch = max(batch, int(n)+Overhead)
-	}
-	return int64(batch), nil
-}
-
-// holdsRecord reports whether a valid record begins, and ends, anywhere in b.
-func (r *Reader) holdsRecord(b []byte) bool {
+// holdsRecord reports whether a valid record begins, and ends, anywhere in b, one that can have come behind last.
+func (r *Reader) holdsRecord(b []byte, last proto.Zxid) bool {
 	for i := 0; i+Overhead+txn.HeaderSize <= len(b); i++ {
 		if binary.BigEndian.Uint32(b[i:]) != 0 {
 			continue // the upper half of a checksum is zero
@@ -63,7 +45,11 @@ func (r *Reader) holdsRecord(b []byte) bool {
 			continue
 		}
 		rec := b[i : int64(i)+n+Overhead]
-		if rec[len(rec)-1] == endMark && adler32.Checksum(rec[12:12+n]) == binary.BigEndian.Uint32(rec[4:]) {
+		if rec[len(rec)-1] != endMark {
+			continue
+		}
+		h, err := txn.DecodeHeader(rec[12:])
+		if err == nil && h.Zxid >= last && adler32.Checksum(rec[12:12+n]) == binary.BigEndian.Uint32(rec[4:]) {
 			return true
 		}
 	}

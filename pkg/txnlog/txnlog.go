@@ -16,8 +16,10 @@ package txnlog
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/adler32"
+	"io/fs"
 	"strconv"
 	"strings"
 
@@ -39,8 +41,9 @@ const (
 // DefaultBatch is the most that is written between two syncs, unless one record takes more.
 const DefaultBatch = 1 << 20
 
-// DefaultMaxRecord is the longest payload that is believed: what ZooKeeper reads with its usual jute.maxbuffer.
-const DefaultMaxRecord = 2 * 0xfffff
+// DefaultMaxRecord is the longest payload that is believed. A request has its own, much lower limit; but the closing of
+// a session lists all its ephemerals, and what was written must be read again.
+const DefaultMaxRecord = 1 << 28
 
 // FileName returns the name of the file whose first entry has the zxid.
 func FileName(first proto.Zxid) string { return prefix + strconv.FormatUint(uint64(first), 16) }
@@ -92,7 +95,14 @@ type DiskError struct {
 	Err  error
 }
 
-func (e *DiskError) Error() string { return fmt.Sprintf("txnlog: %s %s: %v", e.Op, e.Path, e.Err) }
+func (e *DiskError) Error() string {
+	cause := e.Err
+	var path *fs.PathError
+	if errors.As(cause, &path) {
+		cause = path.Err // it names the file as it was called when it was opened
+	}
+	return fmt.Sprintf("disk: %s %s: %v", e.Op, e.Path, cause)
+}
 
 func (e *DiskError) Unwrap() error { return e.Err }
 

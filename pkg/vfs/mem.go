@@ -41,6 +41,7 @@ type Op struct {
 // An inode is a file or a directory, as it is now and as it is on the disk.
 type inode struct {
 	dir     bool
+	path    string // of a file: the last one that it was given
 	data    []byte // now
 	durable []byte
 	dirty   []bool // by sector of data: differs from what is durable, perhaps
@@ -156,7 +157,7 @@ func (m *Mem) Create(name string) (File, error) {
 	n := dir.names[base]
 	switch {
 	case n == nil:
-		n = &inode{}
+		n = &inode{path: name}
 		dir.names[base] = n
 		dir.changes = append(dir.changes, change{add: base, node: n})
 	case n.dir:
@@ -167,7 +168,7 @@ func (m *Mem) Create(name string) (File, error) {
 	if crash {
 		return nil, err
 	}
-	return &memFile{m: m, n: n, path: name, writable: true}, nil
+	return &memFile{m: m, n: n, writable: true}, nil
 }
 
 // Open implements FS.
@@ -189,7 +190,8 @@ func (m *Mem) open(name string, writable bool) (File, error) {
 	if n.dir {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: syscall.EISDIR}
 	}
-	return &memFile{m: m, n: n, path: name, writable: writable}, nil
+	n.path = name
+	return &memFile{m: m, n: n, writable: writable}, nil
 }
 
 // Rename implements FS, within one directory.
@@ -211,6 +213,7 @@ func (m *Mem) Rename(from, to string) error {
 	n := dir.names[old]
 	delete(dir.names, old)
 	dir.names[base] = n
+	n.path = to
 	dir.changes = append(dir.changes, change{add: base, drop: old, node: n})
 	return err
 }

@@ -12,14 +12,13 @@ import (
 type memFile struct {
 	m        *Mem
 	n        *inode
-	path     string
 	at       int64
 	writable bool
 	closed   bool
 }
 
 func (f *memFile) fail(op string, err error) error {
-	return &fs.PathError{Op: op, Path: f.path, Err: err}
+	return &fs.PathError{Op: op, Path: f.n.path, Err: err}
 }
 
 func (f *memFile) Read(p []byte) (int, error) {
@@ -51,7 +50,7 @@ func (f *memFile) usable(op string) error {
 	if f.closed {
 		return f.fail(op, fs.ErrClosed)
 	}
-	return f.m.read(op, f.path)
+	return f.m.read(op, f.n.path)
 }
 
 func (f *memFile) Write(p []byte) (int, error) {
@@ -69,7 +68,7 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 	if !f.writable {
 		return 0, f.fail("write", syscall.EBADF)
 	}
-	crash, err := f.m.begin("write", f.path)
+	crash, err := f.m.begin("write", f.n.path)
 	if err != nil && !crash {
 		n := f.m.rng.IntN(len(p) + 1)
 		f.n.write(p[:n], off)
@@ -88,7 +87,7 @@ func (f *memFile) Sync() error {
 	if err := f.usable("sync"); err != nil {
 		return err
 	}
-	crash, err := f.m.begin("sync", f.path)
+	crash, err := f.m.begin("sync", f.n.path)
 	if err != nil {
 		if !crash {
 			f.n.clean() // as the kernel does: the pages count as written
@@ -105,7 +104,7 @@ func (f *memFile) Truncate(size int64) error {
 	if err := f.usable("truncate"); err != nil {
 		return err
 	}
-	crash, err := f.m.begin("truncate", f.path)
+	crash, err := f.m.begin("truncate", f.n.path)
 	if err != nil && !crash {
 		return err
 	}
@@ -205,7 +204,7 @@ func survivor(n *inode, rng *rand.Rand, seen map[*inode]*inode) *inode {
 	if s := seen[n]; s != nil {
 		return s
 	}
-	s := &inode{dir: n.dir}
+	s := &inode{dir: n.dir, path: n.path}
 	seen[n] = s
 	if !n.dir {
 		s.data = n.crash(rng)
