@@ -29,6 +29,8 @@ const (
 	lockName   = "zabd.lock"
 	initName   = "initialize"
 	tempPrefix = "tmp-"
+	// asidePrefix begins the name of a snapshot that is of no use any more, kept for whoever looks into it.
+	asidePrefix = "unusable-"
 )
 
 // Errors that a start can end in, besides *DamageError and *DiskError.

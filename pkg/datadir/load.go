@@ -50,7 +50,7 @@ func (d *Dir) Load() (*Recovered, error) {
 		return nil, err
 	}
 	rec := &Recovered{}
-	base, err := d.newestSnapshot(l, rec)
+	base, err := d.newestSnapshot(l, base{}, rec)
 	if err != nil {
 		return nil, err
 	}
@@ -86,13 +86,18 @@ type base struct {
 	found   bool
 	zxid    proto.Zxid
 	trailer snapshot.Trailer
-	broken  []found // newer ones that cannot be read, though they look whole
+	broken  []found  // newer ones that cannot be read, though they look whole
+	ahead   []string // newer ones that the log does not complete
+	looked  int      // how many files were looked at
 }
 
-func (d *Dir) newestSnapshot(l listing, rec *Recovered) (base, error) {
-	var b base
+// newestSnapshot looks for the newest snapshot that can be read, from where an earlier search has ended.
+func (d *Dir) newestSnapshot(l listing, b base, rec *Recovered) (base, error) {
 	var lastErr error
-	for _, s := range l.snaps[:min(len(l.snaps), maxCandidates)] {
+	b.found = false
+	for b.looked < min(len(l.snaps), maxCandidates) {
+		s := l.snaps[b.looked]
+		b.looked++
 		ok, err := snapshot.Plausible(d.fs, s.path, s.how)
 		if err != nil {
 			return b, &DiskError{Op: "read", Path: s.path, Err: err}
@@ -127,15 +132,19 @@ func (d *Dir) newestSnapshot(l listing, rec *Recovered) (base, error) {
 }
 
 func (d *Dir) loadExisting(l listing, b base, rec *Recovered) error {
-	if !b.found {
-		if !d.o.TrustEmpty {
-			return &DamageError{d.snapDir, errors.New("there is a log but no snapshot (snapshot.trust.empty would allow it)")}
+	p, err := d.tryBase(l, b, rec)
+	for err == nil && b.needs() > p.last {
+		rec.warn("%s has changes up to %v, and the log ends at %v; an older snapshot is tried", rec.Snapshot, b.needs(), p.last)
+		b.ahead = append(b.ahead, rec.Snapshot)
+		needs := b.needs()
+		if b, err = d.newestSnapshot(l, b, rec); err == nil && !b.found {
+			err = &DamageError{rec.Snapshot, fmt.Errorf("it needs a log up to %v, which ends at %v", needs, p.last)}
 		}
-		rec.Tree = d.configure(tree.New())
+		if err == nil {
+			p, err = d.tryBase(l, b, rec)
+		}
 	}
-	p := &replay{d: d, rec: rec, base: b, last: b.zxid}
-	p.startDigests()
-	if err := p.run(l.logs); err != nil {
+	if err != nil {
 		return err
 	}
 	for _, s := range b.broken {
@@ -152,6 +161,28 @@ func (d *Dir) loadExisting(l listing, b base, rec *Recovered) error {
 		rec.Orphans = rec.Tree.RemoveOrphans()
 	}
 	return nil
+}
+
+// needs returns how far the log must reach to make a tree of the snapshot. ZooKeeper writes one while the tree goes on
+// changing, and may do so before its own log has the changes.
+func (b *base) needs() proto.Zxid {
+	if !b.found {
+		return 0
+	}
+	return max(b.zxid, b.trailer.DigestZxid, b.trailer.Last)
+}
+
+func (d *Dir) tryBase(l listing, b base, rec *Recovered) (*replay, error) {
+	if !b.found {
+		if !d.o.TrustEmpty {
+			return nil, &DamageError{d.snapDir, errors.New("there is a log but no snapshot (snapshot.trust.empty would allow it)")}
+		}
+		rec.Tree = d.configure(tree.New())
+	}
+	rec.Replayed, rec.DigestMismatches = 0, 0
+	p := &replay{d: d, rec: rec, base: b, last: b.zxid}
+	p.startDigests()
+	return p, p.run(l.logs)
 }
 
 // writeFirst writes the snapshot of a new tree.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/tree"
@@ -210,6 +211,13 @@ func (p *replay) repair() error {
 		p.rec.warn("%s holds no entry and is removed", path)
 		if err := files.Remove(path); err != nil {
 			return &DiskError{Op: "remove", Path: path, Err: err}
+		}
+	}
+	for _, path := range p.base.ahead {
+		// Once the log goes on with other entries, this snapshot would seem complete.
+		aside := filepath.Join(filepath.Dir(path), asidePrefix+filepath.Base(path))
+		if err := files.Rename(path, aside); err != nil {
+			return &DiskError{Op: "rename", Path: path, Err: err}
 		}
 	}
 	for _, dir := range []string{p.d.snapDir, p.d.logDir} {
