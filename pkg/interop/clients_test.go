@@ -89,7 +89,9 @@ func TestClients(t *testing.T) {
 			t.Run("size", func(t *testing.T) {
 				makeRoot(t, view, "/size")
 				mustSucceed(t, start(t, s, "size"))
-				s.ruok(t)
+				if !s.serves() {
+					t.Fatal("no answer to a new connection after the frame beyond jute.maxbuffer")
+				}
 				if _, _, err := view.Get("/size"); err != nil {
 					t.Fatalf("another client after the frame beyond jute.maxbuffer: %v", err)
 				}

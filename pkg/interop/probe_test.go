@@ -36,6 +36,7 @@ type probe struct {
 	session  int64
 	password []byte
 	withZxid bool
+	anyOrder bool       // events before a reply are sorted
 	sent     []proto.Op // ops whose reply is outstanding
 	last     proto.Zxid // of the last reply
 }
@@ -146,6 +147,9 @@ func (p *probe) answer() string {
 			said = append(said, fmt.Sprintf("event %d state %d %s", e.Type, e.State, e.Path))
 			continue
 		}
+		if p.anyOrder {
+			slices.Sort(said)
+		}
 		op := p.sent[0]
 		p.sent = p.sent[1:]
 		p.last = h.Zxid
@@ -188,7 +192,10 @@ func (p *probe) result(op proto.Op, d *jute.Decoder) string {
 	case proto.OpGetData:
 		return fmt.Sprintf("%q ", d.Buffer()) + p.stat(d)
 	case proto.OpGetACL:
-		return fmt.Sprint(proto.DecodeACLs(d, nil)) + " " + p.stat(d)
+		// Java keeps a connection's ids in a set, so the entries that "auth" becomes have no order.
+		acl := proto.DecodeACLs(d, nil)
+		slices.SortFunc(acl, func(a, b proto.ACL) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+		return fmt.Sprint(acl) + " " + p.stat(d)
 	case proto.OpGetChildren:
 		return fmt.Sprintf("%q", sorted(proto.DecodeStrings(d, nil)))
 	case proto.OpGetChildren2:

@@ -146,7 +146,7 @@ func (p *process) wait(t *testing.T) (string, error) {
 
 // tail is the end of the output, enough for a failure's report.
 func (p *process) tail() string {
-	const most = 8 << 10
+	const most = 4 << 10
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b := p.out

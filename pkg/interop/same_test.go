@@ -347,12 +347,11 @@ func (y *story) pipelined() {
 		p.submit(r.op, r.body)
 	}
 	p.submit(proto.OpCloseSession, nil)
-	p.submit(proto.OpGetData, get("/q").body)
 	for _, r := range requests {
 		y.tell(fmt.Sprintf("pipelined %.100s", fmt.Sprint(r.op, fmt.Sprintf("%+v", r.body))), p.answer())
 	}
 	y.tell("closeSession", p.answer())
-	y.tell("behind closeSession", p.answer())
+	y.tell("after closeSession", p.answer())
 }
 
 func TestSameAsJava(t *testing.T) {

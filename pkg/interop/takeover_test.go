@@ -1,0 +1,83 @@
+//go:build interop
+
+package interop
+
+import (
+	"io"
+	"math/rand/v2"
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/zabd/zabd/pkg/proto"
+)
+
+// TestJavaTakesOver lets the servers take turns on one directory, each killed in the middle of its life.
+func TestJavaTakesOver(t *testing.T) {
+	t.Parallel()
+	s := serve(t, underTest)
+	y := &story{t: t, s: s}
+	for i, k := range []kind{underTest, javaKind{}, underTest, javaKind{}, underTest} {
+		if i > 0 {
+			before := y.dump()
+			s.proc.kill()
+			s.kind = k
+			s.start(t)
+			y.lines = nil
+			compare(t, y.dump(), before)
+			if k == (javaKind{}) {
+				s.noDigestMismatch(t)
+			}
+		}
+		y.turns(dice{rand.New(rand.NewPCG(uint64(i), 1)), "/turn" + string(rune('0'+i)), false})
+		open := y.session(20000) // its ephemerals live on, for its client may come back
+		y.all(open, create("/left"+string(rune('0'+i)), "", 1), request{proto.OpSync, &proto.PathRequest{Path: "/"}})
+	}
+}
+
+var names = regexp.MustCompile(`"([^"]+)"`)
+
+// dump describes every node: data, Stat and ACL.
+func (y *story) dump() []string {
+	p := y.session(10000)
+	p.call(proto.OpAuth, auth("digest", "u:p").body)
+	var out []string
+	var walk func(path string)
+	walk = func(path string) {
+		list := p.call(proto.OpGetChildren, &proto.ReadRequest{Path: path})
+		for _, r := range []request{get(path), getACL(path)} {
+			answer := regexp.MustCompile(`^err (\S+) zxid \S+`).ReplaceAllString(p.call(r.op, r.body), "err $1")
+			out = append(out, path+" "+answer)
+		}
+		var kids []string
+		for _, m := range names.FindAllStringSubmatch(list, -1) {
+			kids = append(kids, m[1])
+		}
+		slices.Sort(kids)
+		for _, k := range kids {
+			walk(strings.TrimSuffix(path, "/") + "/" + k)
+		}
+	}
+	walk("/")
+	p.call(proto.OpCloseSession, nil)
+	return out
+}
+
+// noDigestMismatch fails when Java's server, replaying the log, came to another digest than the log says.
+func (s *server) noDigestMismatch(t *testing.T) {
+	t.Helper()
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "mntr"); err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(c)
+	if err != nil || !strings.Contains(string(text), "zk_digest_mismatches_count\t0\n") {
+		t.Fatalf("mntr (%v) does not report zk_digest_mismatches_count 0:\n%s", err, text)
+	}
+}
