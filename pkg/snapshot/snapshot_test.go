@@ -144,7 +144,8 @@ func TestTrap19_EndsOfAllLengthsLoad(t *testing.T) {
 		{"3.8", seal(digest(seal(bytes.Clone(body)))), Trailer{HasDigest: true, DigestZxid: 5, DigestVersion: 2, Digest: 12345}, 46},
 		{
 			"3.9", seal(last(seal(digest(seal(bytes.Clone(body)))))),
-			Trailer{HasDigest: true, DigestZxid: 5, DigestVersion: 2, Digest: 12345, HasLast: true, Last: 6}, 67,
+			Trailer{HasDigest: true, DigestZxid: 5, DigestVersion: 2, Digest: 12345, HasLast: true, Last: 6},
+			67,
 		},
 	} {
 		if got := len(c.end) - len(body); got != c.size {
