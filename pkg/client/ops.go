@@ -63,7 +63,7 @@ func (c *Conn) Children(ctx context.Context, path string, watch bool) ([]string,
 
 // Sync returns once the server has all that was committed before.
 func (c *Conn) Sync(ctx context.Context, path string) error {
-	_, err := c.Call(ctx, proto.OpSync, &proto.OptPathRequest{Path: path}, nil)
+	_, err := c.Call(ctx, proto.OpSync, &proto.OptString{Text: path}, nil)
 	return err
 }
 

@@ -194,46 +194,49 @@ func (r *TokenRecord) Decode(d *jute.Decoder) error {
 	return d.Err()
 }
 
-// A ReconfigRequest changes the membership of the ensemble.
+// A ReconfigRequest changes the membership of the ensemble. What is null is left as it is.
 type ReconfigRequest struct {
-	Joining    string
-	Leaving    string
-	NewMembers string
-	ConfigID   int64
+	Joining, Leaving, NewMembers OptString
+	ConfigID                     int64
 }
 
 // AppendTo appends the encoded record.
 func (r *ReconfigRequest) AppendTo(dst []byte) []byte {
-	dst = jute.AppendString(dst, r.Joining)
-	dst = jute.AppendString(dst, r.Leaving)
-	dst = jute.AppendString(dst, r.NewMembers)
+	for _, s := range []*OptString{&r.Joining, &r.Leaving, &r.NewMembers} {
+		dst = s.AppendTo(dst)
+	}
 	return jute.AppendLong(dst, r.ConfigID)
 }
 
 // Decode reads the record.
 func (r *ReconfigRequest) Decode(d *jute.Decoder) error {
-	r.Joining, r.Leaving, r.NewMembers, r.ConfigID = d.String(), d.String(), d.String(), d.Long()
+	for _, s := range []*OptString{&r.Joining, &r.Leaving, &r.NewMembers} {
+		if err := s.Decode(d); err != nil {
+			return err
+		}
+	}
+	r.ConfigID = d.Long()
 	return d.Err()
 }
 
-// An OptPathRequest is the record of sync, and of getEphemerals with its prefix: the string may be null.
-type OptPathRequest struct {
-	Path string
+// An OptString is a string that may be null: the record of sync (a path) and of getEphemerals (a prefix).
+type OptString struct {
+	Text string
 	Null bool
 }
 
 // AppendTo appends the encoded record.
-func (r *OptPathRequest) AppendTo(dst []byte) []byte {
+func (r *OptString) AppendTo(dst []byte) []byte {
 	if r.Null {
 		return jute.AppendNullString(dst)
 	}
-	return jute.AppendString(dst, r.Path)
+	return jute.AppendString(dst, r.Text)
 }
 
 // Decode reads the record.
-func (r *OptPathRequest) Decode(d *jute.Decoder) error {
-	path, ok := d.OptString()
-	r.Path, r.Null = path, !ok
+func (r *OptString) Decode(d *jute.Decoder) error {
+	text, ok := d.OptString()
+	r.Text, r.Null = text, !ok
 	return d.Err()
 }
 

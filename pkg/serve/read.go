@@ -50,7 +50,7 @@ func (r *Reader) record(dst []byte, req *proto.Request) ([]byte, proto.Code) {
 	case proto.OpPing:
 		return dst, proto.OK
 	case proto.OpSync:
-		var q proto.OptPathRequest
+		var q proto.OptString
 		if q.Decode(&d) != nil {
 			return dst, proto.MarshallingError
 		}
