@@ -24,7 +24,8 @@ type world struct {
 	entries []txn.Entry
 	digests []uint64
 	acked   int
-	life    int // grows with each start, and is in the data of every entry: what was lost must not come back
+	beside  bool // files are prepared on a goroutine
+	life    int  // grows with each start, and is in the data of every entry: what was lost must not come back
 }
 
 const (
@@ -41,7 +42,7 @@ func newWorld(seed uint64) *world {
 func (w *world) options() Options {
 	return Options{
 		DataDir: worldDir, PreAllocSize: 4096, MaxBatch: 1200, SnapCount: 14, ForceSync: true, Digest: true,
-		Rand: w.rng.IntN, Inline: true, CommitLog: 9,
+		Rand: w.rng.IntN, Inline: !w.beside, CommitLog: 9,
 	}
 }
 
@@ -199,17 +200,16 @@ func TestCrashAtEveryOperation(t *testing.T) {
 			t.Fatalf("without a crash: %v\nreplay: go test ./pkg/datadir -run %s -datadir.seed=%d", err, t.Name(), seed)
 		}
 		for op := 1; op <= w.disk.Ops(); op++ {
-			if err := crashOnce(seed, op); err != nil {
+			if err := crashOnce(newWorld(seed), op); err != nil {
 				t.Fatalf("crash at operation %d: %v\nreplay: go test ./pkg/datadir -run %s -datadir.seed=%d", op, err, t.Name(), seed)
 			}
 		}
 	}
 }
 
-func crashOnce(seed uint64, op int) error {
-	w := newWorld(seed)
+func crashOnce(w *world, op int) error {
 	w.disk.CrashAt(op)
-	again := rand.New(rand.NewPCG(seed, uint64(op)))
+	again := rand.New(rand.NewPCG(w.rng.Uint64(), uint64(op)))
 	for range 6 {
 		err := w.live()
 		if err == nil {
@@ -224,6 +224,19 @@ func crashOnce(seed uint64, op int) error {
 	w.disk.CrashAt(0)
 	w.disk = w.disk.Crash()
 	return w.live()
+}
+
+// TestCrashBesideThePreparer does so with the goroutine that prepares files, in no order that a seed decides.
+func TestCrashBesideThePreparer(t *testing.T) {
+	for _, seed := range crashSeeds(3) {
+		for op := 10; op < 400; op += 13 {
+			w := newWorld(seed)
+			w.beside = true
+			if err := crashOnce(w, op); err != nil {
+				t.Fatalf("crash at operation %d: %v\nreplay: go test ./pkg/datadir -run %s -datadir.seed=%d", op, err, t.Name(), seed)
+			}
+		}
+	}
 }
 
 // TestFaultAtEveryOperation lets each operation fail once. The server stops with the error; started again it has lost

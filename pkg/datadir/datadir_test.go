@@ -156,6 +156,9 @@ func TestStartRules(t *testing.T) {
 			t.Errorf("Load() = %v, want a DamageError with the directory", err)
 		}
 	})
+}
+
+func TestStartAmongUnfinishedFiles(t *testing.T) {
 	t.Run("an unfinished first snapshot", func(t *testing.T) {
 		files := vfs.NewMem(1)
 		_ = files.MkdirAll("/data/version-2")

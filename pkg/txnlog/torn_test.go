@@ -36,18 +36,20 @@ func openImage(t testing.TB, image []byte) (*Reader, error) {
 	return Open(m, dir+"/log.1", DefaultMaxRecord)
 }
 
-func TestTornTail(t *testing.T) {
-	const batch = 1000
+// A tear is damage to the file of logImage(sizes...).
+type tear struct {
+	name   string
+	sizes  []int
+	damage func(b []byte, at []int) []byte
+	left   int // entries before the bad one
+	end    End
+	torn   bool
+}
+
+func tears() []tear {
 	pad := make([]byte, 5000)
 	sizes := []int{300, 300, 300, 300, 300, 300, 300, 300}
-	for _, c := range []struct {
-		name   string
-		sizes  []int
-		damage func(b []byte, at []int) []byte
-		left   int // entries before the bad one
-		end    End
-		torn   bool
-	}{
+	return []tear{
 		{"nothing is wrong", sizes, func(b []byte, _ []int) []byte { return b }, 8, EndClean, true},
 		{"padding", sizes, func(b []byte, _ []int) []byte { return append(b, pad...) }, 8, EndClean, true},
 		{"less than a record's head of padding", sizes, func(b []byte, _ []int) []byte { return append(b, 0, 0, 0) }, 8, EndClean, true},
@@ -95,7 +97,12 @@ func TestTornTail(t *testing.T) {
 			b[at[2]+11]++ // and the length does not say how long it was
 			return append(b, pad...)
 		}, 2, EndUnmarked, true},
-	} {
+	}
+}
+
+func TestTornTail(t *testing.T) {
+	const batch = 1000
+	for _, c := range tears() {
 		t.Run(c.name, func(t *testing.T) {
 			b, at := logImage(c.sizes...)
 			r, err := openImage(t, c.damage(b, at))

@@ -13,7 +13,7 @@ import (
 
 // both runs a test on either kind of disk.
 func both(t *testing.T, test func(t *testing.T, files FS, dir string)) {
-	t.Run("memory", func(t *testing.T) { test(t, NewMem(1), "/tmp") })
+	t.Run("memory", func(t *testing.T) { test(t, NewMem(1), "/mem") })
 	t.Run("real", func(t *testing.T) { test(t, Disk(), t.TempDir()) })
 }
 
