@@ -19,16 +19,17 @@ type program struct {
 	name string
 	env  []string
 	argv func(t *testing.T) []string
+	more []string // scenarios that only this program has
 }
 
 var programs = []program{
-	{"go-zk", []string{"ZABD_INTEROP_CLIENT=go-zk"}, func(*testing.T) []string { return []string{os.Args[0]} }},
+	{"go-zk", []string{"ZABD_INTEROP_CLIENT=go-zk"}, func(*testing.T) []string { return []string{os.Args[0]} }, nil},
 	{"kazoo", nil, func(t *testing.T) []string {
 		needTool(t, "/usr/lib/python3/dist-packages/kazoo", "apt-get install -y python3-kazoo")
 		return []string{"/usr/bin/python3", testdata(t, "kazoo_client.py")}
-	}},
-	{"c", nil, compileC},
-	{"java", nil, compileJava},
+	}, []string{"recipes"}},
+	{"c", nil, compileC, nil},
+	{"java", nil, compileJava, nil},
 }
 
 func testdata(t *testing.T, name string) string {
@@ -75,7 +76,7 @@ func TestClients(t *testing.T) {
 			start := func(t *testing.T, s *server, scenario string) *process {
 				return startProcess(t, append(slices.Clone(argv), s.addr, scenario, "/"+scenario), p.env...)
 			}
-			for _, scenario := range []string{"sequence", "stat", "watches", "multi", "acl"} {
+			for _, scenario := range append([]string{"sequence", "stat", "watches", "multi", "acl"}, p.more...) {
 				t.Run(scenario, func(t *testing.T) {
 					makeRoot(t, view, "/"+scenario)
 					mustSucceed(t, start(t, s, scenario))

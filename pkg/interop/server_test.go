@@ -94,7 +94,8 @@ type server struct {
 	proc *process
 }
 
-// serve starts a server of the kind and returns when it serves. Sessions may ask for 2 s to 20 s.
+// serve starts a server of the kind and returns when it serves. Sessions may ask for 2 s to 20 s. Logs are short, so
+// that servers meet snapshots, too.
 func serve(t *testing.T, k kind) *server {
 	t.Helper()
 	dir := t.TempDir()
@@ -107,7 +108,7 @@ func serve(t *testing.T, k kind) *server {
 		t.Fatal(err)
 	}
 	s := &server{kind: k, addr: addr.String(), cfg: filepath.Join(dir, "zoo.cfg")}
-	cfg := fmt.Sprintf("tickTime=1000\ndataDir=%s\nclientPort=%d\nclientPortAddress=%s\nmaxClientCnxns=0\n"+
+	cfg := fmt.Sprintf("tickTime=1000\ndataDir=%s\nclientPort=%d\nclientPortAddress=%s\nmaxClientCnxns=0\nsnapCount=300\n"+
 		"4lw.commands.whitelist=*\nadmin.enableServer=false\n", filepath.Join(dir, "data"), addr.Port, host)
 	if err := os.WriteFile(s.cfg, []byte(cfg), 0o600); err != nil {
 		t.Fatal(err)

@@ -245,7 +245,57 @@ def survive(address, root):
     c.stop()
 
 
+def recipes(address, root):
+    """What programs build on a server: locks, elections, queues, watchers that arm themselves again."""
+    clients = [connect(address) for _ in range(4)]
+    c = clients[0]
+    c.create(root + "/n", b"0")
+    led = []
+
+    def work(c, name):
+        for _ in range(5):
+            with c.Lock(root + "/lock", name):
+                n = int(c.get(root + "/n")[0])
+                c.set(root + "/n", str(n + 1).encode())
+        election = c.Election(root + "/election", name)
+        election.run(led.append, name)
+        counter = c.Counter(root + "/counter")
+        for _ in range(5):
+            counter += 2
+
+    seen = queue.Queue()
+    c.create(root + "/watched")
+
+    @c.ChildrenWatch(root + "/watched")
+    def children(names):
+        seen.put(sorted(names))
+
+    @c.DataWatch(root + "/n")
+    def data(value, stat):
+        if value == b"20":
+            seen.put(b"20")
+
+    threads = [threading.Thread(target=work, args=(x, "client %d" % i)) for i, x in enumerate(clients)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(PATIENCE)
+    check("number under the lock", c.get(root + "/n")[0], b"20")
+    check("leaders", sorted(led), ["client %d" % i for i in range(4)])
+    check("counter", c.Counter(root + "/counter").value, 40)
+    check("events", [seen.get(timeout=PATIENCE), seen.get(timeout=PATIENCE)], [[], b"20"])
+    for i in range(3):
+        clients[i].create("%s/watched/%d" % (root, i))
+        check("children", seen.get(timeout=PATIENCE), [str(n) for n in range(i + 1)])
+    q = c.Queue(root + "/queue")
+    for i in range(3):
+        clients[i].Queue(root + "/queue").put(b"item %d" % i)
+    check("queue", [q.get() for _ in range(4)], [b"item 0", b"item 1", b"item 2", None])
+    for c in clients:
+        c.stop()
+
+
 if __name__ == "__main__":
-    scenarios = {f.__name__: f for f in (modes, sequence, stat, watches, multi, acl, size, hold, survive)}
+    scenarios = {f.__name__: f for f in (modes, sequence, stat, watches, multi, acl, size, hold, survive, recipes)}
     scenarios[sys.argv[2]](sys.argv[1], sys.argv[3])
     print("ok")
