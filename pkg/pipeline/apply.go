@@ -132,11 +132,12 @@ func (p *Pipeline) applyOne(e txn.Entry) {
 		return
 	}
 	s.mu.Lock()
-	if it, ok := s.queue.Complete(a.txn.Cxid, a.txn.Header.Type); ok {
+	it, asked := s.queue.Complete(a.txn.Cxid, a.txn.Header.Type)
+	if asked {
 		p.answerWrite(s, it)
 	}
 	if a.txn.Header.Type == proto.OpCloseSession {
-		p.forget(s)
+		p.forget(s, asked)
 	}
 	s.mu.Unlock()
 }

@@ -239,10 +239,11 @@ func (c *Client) authenticate(xid int32, body []byte) (done bool, err error) {
 	return code != proto.OK, nil
 }
 
-// Finish closes the connection once everything has been sent.
+// Finish sends everything and closes the connection.
 func (c *Client) Finish() {
 	c.out.finish()
 	c.flush()
+	c.out.waitSent()
 	c.closeIfLast()
 }
 

@@ -174,6 +174,15 @@ func (c *Client) tryFlush() {
 	c.closeIfLast()
 }
 
+// waitSent waits until nobody is sending any more.
+func (o *output) waitSent() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.flushing {
+		o.drained.Wait()
+	}
+}
+
 // closeIfLast closes the connection once everything that was to be said has been sent.
 func (c *Client) closeIfLast() {
 	o := &c.out

@@ -43,9 +43,9 @@ func (p *Pipeline) adopt(id int64, timeout time.Duration) *clientSession {
 	return s
 }
 
-// forget ends a session whose closing was applied. The session is locked. A client that did not ask for it learns it
-// by the end of its connection.
-func (p *Pipeline) forget(s *clientSession) {
+// forget ends a session whose closing was applied. The session is locked. A client that asked for it gets its answer
+// first; another one has been silent, and may not even be reading.
+func (p *Pipeline) forget(s *clientSession, asked bool) {
 	s.closing = true
 	p.smu.Lock()
 	delete(p.sessions, s.id)
@@ -53,11 +53,15 @@ func (p *Pipeline) forget(s *clientSession) {
 	for it, ok := s.queue.Pop(); ok; it, ok = s.queue.Pop() {
 		p.settle(it)
 	}
-	if s.client != nil {
-		s.client.out.finish()
-		p.touch(s.client)
-		s.client = nil
+	switch c := s.client; {
+	case c == nil:
+	case asked:
+		c.out.finish()
+		p.touch(c)
+	default:
+		c.tr.Close()
 	}
+	s.client = nil
 }
 
 // Heard tells when a session's client was last heard of, and its timeout (peer.Service).
