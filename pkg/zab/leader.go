@@ -29,8 +29,9 @@ func (n *Node) onSubmit(rs []*proto.Request, ef *Effects) {
 // onPropose has the prepared entries logged and waits for a quorum to hold them.
 func (n *Node) onPropose(es []txn.Entry, ef *Effects) {
 	for _, e := range es {
-		invariant.That(e.Zxid == next(n.proposed) && e.Zxid <= n.assigned,
-			"zab: propose %v after %v, assigned %v", e.Zxid, n.proposed, n.assigned)
+		if e.Zxid != next(n.proposed) || e.Zxid > n.assigned {
+			invariant.That(false, "zab: propose %v after %v, assigned %v", e.Zxid, n.proposed, n.assigned)
+		}
 		n.proposed = e.Zxid
 		n.pending = append(n.pending, e)
 		ef.Append = append(ef.Append, e)

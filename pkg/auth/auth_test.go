@@ -1,0 +1,119 @@
+package auth
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/zabd/zabd/pkg/proto"
+)
+
+func id(scheme, name string) proto.ID { return proto.ID{Scheme: scheme, ID: name} }
+
+func TestAuthenticate(t *testing.T) {
+	o := Options{SuperDigest: Digest("super:pw")}
+	for _, c := range []struct {
+		name, scheme string
+		data         []byte
+		want         []proto.ID
+		code         proto.Code
+	}{
+		{"digest", "digest", []byte("user:password"), []proto.ID{id("digest", "user:tpUq/4Pn5A64fVZyQ0gOJ8ZWqkY=")}, proto.OK},
+		{"digest without a colon", "digest", []byte("nocolon"), []proto.ID{id("digest", "nocolon:2J0pMQh4KEDBAvP3skGOsVdc9PI=")}, proto.OK},
+		{"super", "digest", []byte("super:pw"), []proto.ID{id("digest", o.SuperDigest), id("super", "")}, proto.OK},
+		{"null digest", "digest", nil, nil, proto.AuthFailed},
+		{"ip", "ip", nil, []proto.ID{id("ip", "10.0.0.1")}, proto.OK},
+		{"world", "world", []byte("anyone"), nil, proto.AuthFailed},
+		{"unknown", "kerberos", []byte("x"), nil, proto.AuthFailed},
+	} {
+		got, code := Authenticate(c.scheme, c.data, o, "10.0.0.1")
+		if c.name == "digest without a colon" {
+			c.want = []proto.ID{id("digest", Digest("nocolon"))}
+		}
+		if code != c.code || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, %v; want %v, %v", c.name, got, code, c.want, c.code)
+		}
+	}
+}
+
+func TestFixACL(t *testing.T) {
+	ids := []proto.ID{id("ip", "10.0.0.1"), id("digest", "u:h")}
+	entry := func(scheme, name string) proto.ACL { return proto.ACL{Perms: 3, ID: id(scheme, name)} }
+	for _, c := range []struct {
+		name string
+		acl  []proto.ACL
+		want []proto.ACL // nil: refused
+	}{
+		{"null", nil, nil},
+		{"world", []proto.ACL{entry("world", "anyone")}, []proto.ACL{entry("world", "anyone")}},
+		{"world but not anyone", []proto.ACL{entry("world", "me")}, nil},
+		{"duplicates go", []proto.ACL{entry("digest", "a:b"), entry("digest", "a:b")}, []proto.ACL{entry("digest", "a:b")}},
+		{"auth becomes who I am, and not where", []proto.ACL{entry("auth", "")}, []proto.ACL{entry("digest", "u:h")}},
+		{"digest without a hash", []proto.ACL{entry("digest", "a:")}, nil},
+		{"digest without a user", []proto.ACL{entry("digest", ":h")}, []proto.ACL{entry("digest", ":h")}},
+		{"digest with a trailing colon", []proto.ACL{entry("digest", "a:b:")}, []proto.ACL{entry("digest", "a:b:")}},
+		{"digest of three parts", []proto.ACL{entry("digest", "a:b:c")}, nil},
+		{"address", []proto.ACL{entry("ip", "10.1.2.3")}, []proto.ACL{entry("ip", "10.1.2.3")}},
+		{"network", []proto.ACL{entry("ip", "10.0.0.0/8")}, []proto.ACL{entry("ip", "10.0.0.0/8")}},
+		{"mask too long", []proto.ACL{entry("ip", "10.0.0.0/33")}, nil},
+		{"empty mask", []proto.ACL{entry("ip", "10.0.0.0/")}, nil},
+		{"short address", []proto.ACL{entry("ip", "127.1")}, nil},
+		{"name", []proto.ACL{entry("ip", "localhost")}, nil},
+		{"IPv6", []proto.ACL{entry("ip", "2001:db8::/32")}, []proto.ACL{entry("ip", "2001:db8::/32")}},
+		{"IPv6 with a zone", []proto.ACL{entry("ip", "fe80::1%eth0")}, nil},
+		{"mapped IPv4", []proto.ACL{entry("ip", "::ffff:1.2.3.4")}, nil},
+		{"unknown scheme", []proto.ACL{entry("kerberos", "x")}, nil},
+	} {
+		got, code := FixACL(c.acl, ids)
+		if (code == proto.OK) != (c.want != nil) || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, %v; want %v", c.name, got, code, c.want)
+		}
+	}
+	if _, code := FixACL([]proto.ACL{entry("auth", "")}, ids[:1]); code != proto.InvalidACL {
+		t.Errorf("auth of nobody = %v, want %v", code, proto.InvalidACL)
+	}
+}
+
+func TestPermit(t *testing.T) {
+	acl := []proto.ACL{
+		{Perms: proto.PermRead, ID: id("world", "anyone")},
+		{Perms: proto.PermWrite, ID: id("digest", "u:h")},
+		{Perms: proto.PermCreate, ID: id("ip", "10.1.0.0/13")},
+	}
+	for _, c := range []struct {
+		name string
+		need proto.Perm
+		ids  []proto.ID
+		want bool
+	}{
+		{"anyone reads", proto.PermRead, nil, true},
+		{"nobody writes", proto.PermWrite, []proto.ID{id("ip", "1.2.3.4")}, false},
+		{"the user writes", proto.PermWrite, []proto.ID{id("digest", "u:h")}, true},
+		{"another user does not", proto.PermWrite, []proto.ID{id("digest", "u:i")}, false},
+		{"an address of the network creates", proto.PermCreate, []proto.ID{id("ip", "10.7.255.1")}, true},
+		{"one beside it does not", proto.PermCreate, []proto.ID{id("ip", "10.8.0.1")}, false},
+		{"super does all", proto.PermAdmin, []proto.ID{id("super", "")}, true},
+		{"one of two bits is enough", proto.PermAdmin | proto.PermRead, nil, true},
+	} {
+		if got := Permit(acl, c.need, c.ids); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+	if !Permit(nil, proto.PermAdmin, nil) {
+		t.Error("an empty list refuses")
+	}
+}
+
+func TestPermitAllocatesNothing(t *testing.T) {
+	acl, ids := proto.WorldAll(), []proto.ID{id("ip", "10.0.0.1")}
+	if n := testing.AllocsPerRun(100, func() { Permit(acl, proto.PermRead, ids) }); n != 0 {
+		t.Fatalf("%v allocations", n)
+	}
+}
+
+func TestDisplayACL(t *testing.T) {
+	acl := []proto.ACL{{Perms: 1, ID: id("digest", "u:secret")}, {Perms: 1, ID: id("ip", "1.2.3.4")}}
+	shown := DisplayACL(acl)
+	if shown[0].ID.ID != "u:x" || shown[1] != acl[1] || acl[0].ID.ID != "u:secret" {
+		t.Fatalf("%v is shown as %v", acl, shown)
+	}
+}
