@@ -25,7 +25,9 @@ func main() {
 	}
 	seen := map[string]bool{"github.com/zabd/zabd": true}
 	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
-		var p struct{ Module *struct{ Path, Version, Dir string } }
+		var p struct {
+			Module *struct{ Path, Version, Dir string }
+		}
 		if err := d.Decode(&p); errors.Is(err, io.EOF) {
 			return
 		} else if err != nil {

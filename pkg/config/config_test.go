@@ -22,8 +22,14 @@ func write(t *testing.T, text string) string {
 func TestProperties(t *testing.T) {
 	got, err := parseProperties("# c\n! c\n a = 1\nb:2\nc 3\nlong = x\\\n   y\\\n\tz\ne\\=q=\\u0041\\tB\nf\\\\=1\nempty\n\r\nlast=1")
 	want := []property{
-		{"a", "1", 3}, {"b", "2", 4}, {"c", "3", 5}, {"long", "xyz", 6}, {"e=q", "A\tB", 9}, {`f\`, "1", 10},
-		{"empty", "", 11}, {"last", "1", 13},
+		{"a", "1", 3},
+		{"b", "2", 4},
+		{"c", "3", 5},
+		{"long", "xyz", 6},
+		{"e=q", "A\tB", 9},
+		{`f\`, "1", 10},
+		{"empty", "", 11},
+		{"last", "1", 13},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Fatalf("parseProperties = %v, %v\nwant %v", got, err, want)

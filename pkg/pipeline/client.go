@@ -11,6 +11,7 @@ import (
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/serve"
 	"github.com/zabd/zabd/pkg/session"
+	"github.com/zabd/zabd/pkg/tree"
 	"github.com/zabd/zabd/pkg/watch"
 )
 
@@ -262,8 +263,7 @@ func (c *Client) Detach() {
 		c.p.repl.Submit(c.batch)
 		c.batch = nil
 	}
-	c.p.mu.RLock() // behind whatever the apply loop is registering for this client
-	c.p.mu.RUnlock()
+	c.p.View(func(*tree.Tree) {}) // behind whatever the apply loop is registering for this client
 	c.p.watches.RemoveAll(c.reader.Watcher)
 }
 
