@@ -3,6 +3,7 @@ package daemon
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -91,7 +92,7 @@ func startServer(t *testing.T, change func(*config.Config)) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.Close(t.Context()); err != nil && t.Context().Err() == nil {
+		if err := s.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
