@@ -24,12 +24,15 @@ type record struct {
 //
 //	pending[path] is the newest record of that path; log holds all records that are not yet applied, in zxid order
 //	a record's data aliases the tree only while no txn in flight up to it changes that data
-//	digest is the tree's once everything in flight is applied
+//	owned[id] is how many records of log are ephemerals of session id
+//	digest is the tree's once everything in flight is applied, if digests are kept
 type overlay struct {
 	pending  map[string]*record
 	log      []inFlight
 	head     int
 	sessions map[int64]sessionChange
+	owned    map[int64]int
+	digests  bool
 	digest   uint64
 	digester tree.Digester
 	free     []*record
@@ -57,12 +60,14 @@ type sessionChange struct {
 	state sessionState
 }
 
-func newOverlay() overlay {
-	return overlay{pending: make(map[string]*record), sessions: make(map[int64]sessionChange)}
+func newOverlay(digests bool) overlay {
+	return overlay{
+		pending: make(map[string]*record), sessions: make(map[int64]sessionChange), owned: make(map[int64]int), digests: digests,
+	}
 }
 
 // Reset forgets everything in flight.
-func (v *overlay) Reset() { *v = newOverlay() }
+func (v *overlay) Reset() { *v = newOverlay(v.digests) }
 
 // settle drops what the tree has by now.
 func (v *overlay) settle(t *tree.Tree) {
@@ -117,7 +122,7 @@ func (v *overlay) change(z proto.Zxid, path string, r record) {
 		path = ""
 	}
 	sum := uint64(0)
-	if r.exists {
+	if r.exists && v.digests {
 		sum = v.digester.Node(path, r.data, &r.stat)
 	}
 	v.digest += sum - r.digest
@@ -129,6 +134,9 @@ func (v *overlay) change(z proto.Zxid, path string, r record) {
 		own = new(record)
 	}
 	*own = r
+	if r.ephemeral {
+		v.owned[r.stat.EphemeralOwner]++
+	}
 	v.log = append(v.log, inFlight{zxid: z, path: path, rec: own, hides: v.pending[path]})
 	v.pending[path] = own
 }
@@ -140,6 +148,12 @@ func (v *overlay) remove(z proto.Zxid, path string, r record) {
 
 // release lets a record be used again.
 func (v *overlay) release(r *record) {
+	if r.ephemeral {
+		id := r.stat.EphemeralOwner
+		if v.owned[id]--; v.owned[id] == 0 {
+			delete(v.owned, id)
+		}
+	}
 	*r = record{}
 	v.free = append(v.free, r)
 }
@@ -187,23 +201,25 @@ func (v *overlay) sessionState(t *tree.Tree, id int64) sessionState {
 	return sessionUnknown
 }
 
-// ephemeralsOf returns the paths that a session will own, sorted.
+// ephemeralsOf returns the paths that a session will own, sorted. When many sessions expire at once each of them comes
+// here with the closes of the others in flight, so that what is in flight is searched only where it holds some of them.
 func (v *overlay) ephemeralsOf(t *tree.Tree, id int64) []string {
-	own := make(map[string]bool)
-	for _, path := range t.Ephemerals(id) {
-		own[path] = true
+	paths := slices.DeleteFunc(t.Ephemerals(id), func(path string) bool {
+		r := v.pending[path]
+		return r != nil && !r.belongsTo(id)
+	})
+	if v.owned[id] == 0 {
+		return paths
 	}
 	for _, l := range v.log[v.head:] {
-		if l.rec != nil {
-			own[l.path] = l.rec.ephemeral && l.rec.stat.EphemeralOwner == id
-		}
-	}
-	paths := make([]string, 0, len(own))
-	for path, yes := range own {
-		if yes {
-			paths = append(paths, path)
+		if l.rec != nil && l.rec.belongsTo(id) && v.pending[l.path] == l.rec {
+			paths = append(paths, l.path)
 		}
 	}
 	slices.Sort(paths)
-	return paths
+	return slices.Compact(paths) // one that is applied and was set since came twice
+}
+
+func (r *record) belongsTo(session int64) bool {
+	return r.ephemeral && r.stat.EphemeralOwner == session
 }

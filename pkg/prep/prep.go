@@ -24,14 +24,18 @@ type Prepper struct {
 	opt  Options
 	overlay
 
-	txn txn.Txn // scratch
-	req *proto.Request
-	z   proto.Zxid
+	world []proto.ACL // what nearly every node has, shared by all in flight
+
+	txn  txn.Txn // scratch, as are the next two
+	ops  proto.MultiRequest
+	acls []proto.ACL
+	req  *proto.Request
+	z    proto.Zxid
 }
 
 // New returns a prepper with nothing in flight.
 func New(t *tree.Tree, o Options) *Prepper {
-	return &Prepper{tree: t, opt: o, overlay: newOverlay()}
+	return &Prepper{tree: t, opt: o, overlay: newOverlay(o.Digest), world: proto.WorldAll()}
 }
 
 // Prepare makes the entry with zxid z of a request, at the leader's time in milliseconds. The entry keeps nothing of
@@ -66,33 +70,48 @@ func (p *Prepper) prepare(b *txn.Body) proto.Code {
 	case proto.OpMulti:
 		return p.multi(&d, b)
 	default:
-		var o proto.MultiOp
-		if !decode(&d, op, &o) {
-			return proto.MarshallingError
+		o := proto.MultiOp{Type: op}
+		if code := p.decode(&d, &o); code != proto.OK {
+			return code
 		}
 		return p.one(op, &o, b)
 	}
 }
 
-// decode reads the record of a single write.
-func decode(d *jute.Decoder, op proto.Op, o *proto.MultiOp) bool {
-	o.Type = op
-	switch op {
+// decode reads the record of a single write. A check alone is none: no server could read it back from its log.
+// A null path is no record where ZooKeeper looks for a parent in it; elsewhere it is a path that names nothing.
+func (p *Prepper) decode(d *jute.Decoder, o *proto.MultiOp) proto.Code {
+	switch o.Type {
 	case proto.OpCreate, proto.OpCreate2, proto.OpCreateContainer, proto.OpCreateTTL:
-		o.Path, o.Data, o.ACL, o.Flags, o.TTL = d.String(), d.Buffer(), proto.DecodeACLs(d, nil), d.Int(), -1
-		if op == proto.OpCreateTTL {
+		o.Path, o.Data, o.ACL, o.Flags, o.TTL = d.String(), d.Buffer(), p.decodeACLs(d), d.Int(), -1
+		if o.Type == proto.OpCreateTTL {
 			o.TTL = d.Long()
 		}
-	case proto.OpDelete, proto.OpCheck:
+	case proto.OpDelete:
 		o.Path, o.Version = d.String(), d.Int()
+	case proto.OpDeleteContainer:
+		o.Path = d.String()
 	case proto.OpSetData:
-		o.Path, o.Data, o.Version = d.String(), d.Buffer(), d.Int()
+		o.Path, _ = d.OptString()
+		o.Data, o.Version = d.Buffer(), d.Int()
 	case proto.OpSetACL:
-		o.Path, o.ACL, o.Version = d.String(), proto.DecodeACLs(d, nil), d.Int()
+		o.Path, _ = d.OptString()
+		o.ACL, o.Version = p.decodeACLs(d), d.Int()
 	default:
-		return false
+		return proto.Unimplemented
 	}
-	return d.Err() == nil
+	if d.Err() != nil {
+		return proto.MarshallingError
+	}
+	return proto.OK
+}
+
+func (p *Prepper) decodeACLs(d *jute.Decoder) []proto.ACL {
+	acl := proto.DecodeACLs(d, p.acls)
+	if acl != nil {
+		p.acls = acl
+	}
+	return acl
 }
 
 // one prepares an operation of type op, alone or in a multi.
@@ -102,6 +121,8 @@ func (p *Prepper) one(op proto.Op, o *proto.MultiOp, b *txn.Body) proto.Code {
 		return p.create(op, o, b)
 	case proto.OpDelete:
 		return p.delete(o, b)
+	case proto.OpDeleteContainer:
+		return p.deleteContainer(o, b)
 	case proto.OpSetData:
 		return p.setData(o, b)
 	case proto.OpSetACL:
@@ -115,7 +136,7 @@ func (p *Prepper) one(op proto.Op, o *proto.MultiOp, b *txn.Body) proto.Code {
 // multi prepares all operations, each upon what those before it will have done. One that fails takes back the others,
 // and stays in the txn as an error, with everything behind it.
 func (p *Prepper) multi(d *jute.Decoder, b *txn.Body) proto.Code {
-	var m proto.MultiRequest
+	m := &p.ops
 	if m.Decode(d) != nil {
 		return proto.MarshallingError
 	}

@@ -14,7 +14,7 @@ func (p *Prepper) create(op proto.Op, o *proto.MultiOp, b *txn.Body) proto.Code 
 	if o.Flags < proto.FlagPersistent || o.Flags > proto.FlagTTLSequential {
 		return proto.BadArguments
 	}
-	if code := p.checkTTL(o); code != proto.OK {
+	if code := p.checkTTL(op, o); code != proto.OK {
 		return code
 	}
 	ephemeral := o.Flags == proto.FlagEphemeral || o.Flags == proto.FlagEphemeralSequential
@@ -24,7 +24,7 @@ func (p *Prepper) create(op proto.Op, o *proto.MultiOp, b *txn.Body) proto.Code 
 	if !hasParent(o.Path) {
 		return proto.BadArguments
 	}
-	acl, code := auth.FixACL(o.ACL, p.req.IDs)
+	acl, code := p.fixACL(o.ACL)
 	if code != proto.OK {
 		return code
 	}
@@ -75,13 +75,15 @@ func (p *Prepper) createRecords(op proto.Op, o *proto.MultiOp, dir, path string,
 	p.change(p.z, path, child)
 }
 
-// checkTTL refuses a time to live where there must be none, none where there must be one, and any if they are off.
-func (p *Prepper) checkTTL(o *proto.MultiOp) proto.Code {
+// checkTTL refuses a time to live where there must be none, none where there must be one, and any if they are off. That
+// createTTL needs flags that say so has no counterpart in ZooKeeper 3.9.5, which logs a negative time that it cannot
+// apply.
+func (p *Prepper) checkTTL(op proto.Op, o *proto.MultiOp) proto.Code {
 	timed := o.Flags == proto.FlagTTL || o.Flags == proto.FlagTTLSequential
 	switch {
 	case timed && p.opt.NoExtendedTypes:
 		return proto.Unimplemented
-	case timed && (o.TTL <= 0 || o.TTL > proto.MaxTTL), !timed && o.TTL >= 0:
+	case timed && (o.TTL <= 0 || o.TTL > proto.MaxTTL), !timed && (o.TTL >= 0 || op == proto.OpCreateTTL):
 		return proto.BadArguments
 	}
 	return proto.OK
@@ -113,6 +115,14 @@ func canDelete(path string) bool {
 		return false
 	}
 	return hasParent(path)
+}
+
+// fixACL returns the list to store, which no later request changes.
+func (p *Prepper) fixACL(acl []proto.ACL) ([]proto.ACL, proto.Code) {
+	if len(acl) == 1 && acl[0] == p.world[0] {
+		return p.world, proto.OK
+	}
+	return auth.FixACL(acl, p.req.IDs)
 }
 
 func (p *Prepper) permit(r *record, need proto.Perm) bool {
@@ -149,11 +159,43 @@ func (p *Prepper) delete(o *proto.MultiOp, b *txn.Body) proto.Code {
 	if node.children > 0 {
 		return proto.NotEmpty
 	}
-	b.Path = o.Path
+	p.deleteRecords(o.Path, dir, node, parent, b)
+	return proto.OK
+}
+
+func (p *Prepper) deleteRecords(path, dir string, node, parent record, b *txn.Body) {
+	b.Path = path
 	parent.children--
 	parent.stat.Pzxid = max(parent.stat.Pzxid, p.z)
 	p.change(p.z, dir, parent)
-	p.remove(p.z, o.Path, node)
+	p.remove(p.z, path, node)
+}
+
+// deleteContainer prepares the removal of a container or TTL node that has outlived its use. The leader asks for it
+// without a session. ZooKeeper 3.9.5 lets any client remove any node this way, unless it is ephemeral or has children;
+// here a client needs the right to delete, and no other node goes.
+func (p *Prepper) deleteContainer(o *proto.MultiOp, b *txn.Body) proto.Code {
+	if !canDelete(o.Path) {
+		return proto.BadArguments
+	}
+	dir := parentOf(o.Path)
+	parent, ok := p.look(p.tree, dir)
+	if !ok {
+		return proto.NoNode
+	}
+	if p.req.Session != 0 && !p.permit(&parent, proto.PermDelete) {
+		return proto.NoAuth
+	}
+	node, ok := p.look(p.tree, o.Path)
+	switch {
+	case !ok:
+		return proto.NoNode
+	case node.children > 0:
+		return proto.NotEmpty
+	case node.ephemeral || node.stat.EphemeralOwner == 0:
+		return proto.BadVersion
+	}
+	p.deleteRecords(o.Path, dir, node, parent, b)
 	return proto.OK
 }
 
@@ -203,7 +245,7 @@ func (p *Prepper) setACL(o *proto.MultiOp, b *txn.Body) proto.Code {
 	if code := p.valid(o.Path); code != proto.OK {
 		return code
 	}
-	acl, code := auth.FixACL(o.ACL, p.req.IDs)
+	acl, code := p.fixACL(o.ACL)
 	if code != proto.OK {
 		return code
 	}
