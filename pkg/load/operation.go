@@ -3,6 +3,7 @@ package load
 import (
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"github.com/zabd/zabd/pkg/proto"
 )
@@ -77,9 +78,9 @@ func always(op proto.Op, r func(conn int) record) func(int) func([]byte, int) []
 	}
 }
 
-// createDelete makes a node and removes it, in turn.
+// createDelete makes a node and removes it, in turn. The name is new in each run, whose last create may stay.
 func createDelete(conn int) func([]byte, int) []byte {
-	path := fmt.Sprintf("%s/tmp-%02d", base, conn)
+	path := fmt.Sprintf("%s/tmp-%02d-%d", base, conn, time.Now().UnixNano())
 	frames := [][]byte{
 		build(proto.OpCreate, &proto.CreateRequest{Path: path, Data: make([]byte, 100), ACL: proto.WorldAll()}),
 		build(proto.OpDelete, &proto.VersionRequest{Path: path, Version: -1}),

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,6 +57,7 @@ func (w *logWriter) poke() {
 
 func (w *logWriter) run() {
 	for range w.wake {
+		runtime.Gosched() // whoever can still add to this sync does so first; a lone client has no competitor
 		w.busy.begin()
 		w.mu.Lock()
 		w.queue, w.taken = w.taken[:0], w.queue

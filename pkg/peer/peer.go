@@ -9,6 +9,7 @@
 package peer
 
 import (
+	"runtime"
 	"sync"
 	"time"
 
@@ -144,6 +145,7 @@ func (p *Peer) loop() {
 	for {
 		select {
 		case <-p.wake:
+			runtime.Gosched() // readers that have input add it to this turn
 			p.busy.begin()
 			p.turn()
 		case <-tick.C:
