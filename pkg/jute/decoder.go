@@ -128,11 +128,16 @@ func (d *Decoder) OptString() (string, bool) {
 	if len(b) == 0 {
 		return "", true
 	}
-	s := unsafe.String(&b[0], len(b))
+	return Text(b), true
+}
+
+// Text returns bytes as a string that aliases them, or, where they are not valid UTF-8, as Java's decoder reads them.
+func Text(b []byte) string {
+	s := unsafe.String(unsafe.SliceData(b), len(b))
 	if !utf8.ValidString(s) {
 		s = replaceInvalid(b)
 	}
-	return s, true
+	return s
 }
 
 // Count reads the number of elements of a vector whose elements take at least minElem bytes each: -1 for the null

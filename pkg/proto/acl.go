@@ -18,6 +18,9 @@ const (
 // An ID is who somebody is under an authentication scheme.
 type ID struct{ Scheme, ID string }
 
+// Text returns what a credential says: bytes that are not valid UTF-8 read as replacement characters, as in ZooKeeper.
+func Text(b []byte) string { return jute.Text(b) }
+
 // An ACL gives permissions to an ID.
 type ACL struct {
 	Perms Perm
