@@ -28,7 +28,7 @@ func Authenticate(scheme string, data []byte, o Options, ip string) ([]proto.ID,
 		if data == nil {
 			return nil, proto.AuthFailed
 		}
-		id := Digest(string(data))
+		id := Digest(proto.Text(data))
 		ids := []proto.ID{{Scheme: "digest", ID: id}}
 		if o.SuperDigest != "" && id == o.SuperDigest {
 			ids = append(ids, super)
@@ -96,46 +96,57 @@ func inNetwork(ip, network string) bool {
 }
 
 // parseNetwork reads an address with or without /bits: IPv4 in four decimal parts, or IPv6 without zone and not as a
-// mapped IPv4 address.
+// mapped IPv4 address. Numbers are those of Java's parseInt, with leading zeros and a sign.
 func parseNetwork(s string) (netip.Prefix, bool) {
 	text, bits, masked := strings.Cut(s, "/")
-	addr, err := netip.ParseAddr(text)
-	if err != nil || addr.Zone() != "" || addr.Is4In6() {
-		return netip.Prefix{}, false
+	addr, ok := parseV4(text)
+	if !ok {
+		var err error
+		if addr, err = netip.ParseAddr(text); err != nil || addr.Zone() != "" || !addr.Is6() || addr.Is4In6() {
+			return netip.Prefix{}, false
+		}
 	}
 	n := addr.BitLen()
 	if masked {
-		if n, err = strconv.Atoi(bits); err != nil || n < 0 || n > addr.BitLen() || bits[0] == '+' {
+		var err error
+		if n, err = strconv.Atoi(bits); err != nil || n < 0 || n > addr.BitLen() {
 			return netip.Prefix{}, false
 		}
 	}
 	return netip.PrefixFrom(addr, n), true
 }
 
-// FixACL turns the list of a request into the one that is stored: duplicates go, and "auth" becomes what the connection
-// has authenticated as. InvalidACL refuses an empty list and entries that no scheme accepts.
+func parseV4(s string) (netip.Addr, bool) {
+	var b [4]byte
+	for i := range b {
+		part, rest, more := strings.Cut(s, ".")
+		if n, err := strconv.Atoi(part); err != nil || n < 0 || n > 255 || more != (i < len(b)-1) {
+			return netip.Addr{}, false
+		} else {
+			b[i] = byte(n)
+		}
+		s = rest
+	}
+	return netip.AddrFrom4(b), true
+}
+
+// FixACL turns the list of a request into the one that is stored, a new one: duplicates go, and then "auth" becomes what
+// the connection has authenticated as. InvalidACL refuses an empty list and entries that no scheme accepts.
 func FixACL(acl []proto.ACL, ids []proto.ID) ([]proto.ACL, proto.Code) {
 	if len(acl) == 0 {
 		return nil, proto.InvalidACL
 	}
-	if len(acl) == 1 && acl[0].ID == (proto.ID{Scheme: "world", ID: "anyone"}) {
-		return acl, proto.OK // nearly all of them
-	}
 	fixed := make([]proto.ACL, 0, len(acl))
-	add := func(a proto.ACL) {
-		if !slices.Contains(fixed, a) {
-			fixed = append(fixed, a)
-		}
-	}
-	for _, a := range acl {
+	for i, a := range acl {
 		switch {
+		case slices.Contains(acl[:i], a):
 		case a.ID == (proto.ID{Scheme: "world", ID: "anyone"}):
-			add(a)
+			fixed = append(fixed, a)
 		case a.ID.Scheme == "auth":
 			found := false
 			for _, id := range ids {
 				if isAuthenticated(id.Scheme) {
-					add(proto.ACL{Perms: a.Perms, ID: id})
+					fixed = append(fixed, proto.ACL{Perms: a.Perms, ID: id})
 					found = true
 				}
 			}
@@ -143,7 +154,7 @@ func FixACL(acl []proto.ACL, ids []proto.ID) ([]proto.ACL, proto.Code) {
 				return nil, proto.InvalidACL
 			}
 		case valid(a.ID):
-			add(a)
+			fixed = append(fixed, a)
 		default:
 			return nil, proto.InvalidACL
 		}
