@@ -330,38 +330,3 @@ func pipelined(t *testing.T, seed uint64) {
 	one.settle()
 	many.settle()
 }
-
-func TestAllocationBudget(t *testing.T) {
-	b := newBench(t)
-	b.submit(proto.OpCreate, createBody("/a", 0))
-	b.settle()
-	req := &proto.Request{Session: session, Op: proto.OpSetData, Body: setBody("/a", -1)}
-	var x txn.Txn
-	var r tree.Result
-	n := testing.AllocsPerRun(200, func() {
-		b.last++
-		e := b.prep.Prepare(req, b.last, 1)
-		if x.Decode(e.Bytes) == nil {
-			b.tree.Apply(&x, &r)
-		}
-	})
-	if n > 1 {
-		t.Fatalf("prepare and apply of a setData allocate %v times, want the entry alone", n)
-	}
-}
-
-func BenchmarkPrepareSetData(b *testing.B) {
-	w := newBench(b)
-	w.submit(proto.OpCreate, createBody("/a", 0))
-	w.settle()
-	req := &proto.Request{Session: session, Op: proto.OpSetData, Body: (&proto.SetDataRequest{Path: "/a", Data: make([]byte, 100), Version: -1}).AppendTo(nil)}
-	var x txn.Txn
-	var r tree.Result
-	b.ReportAllocs()
-	for b.Loop() {
-		w.last++
-		e := w.prep.Prepare(req, w.last, 1)
-		_ = x.Decode(e.Bytes)
-		w.tree.Apply(&x, &r)
-	}
-}

@@ -1,6 +1,7 @@
 package prep
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/zabd/zabd/pkg/proto"
@@ -250,5 +251,68 @@ func TestNullPaths(t *testing.T) {
 		if got := code(b.submit(op, append(null, make([]byte, 20)...))); got != want {
 			t.Errorf("%v of a null path = %v, want %v", op, got, want)
 		}
+	}
+}
+
+// TestSessionAmongTheChecks: of a session that is being closed, a record and its flags are looked at before the
+// session, and all else behind it.
+func TestSessionAmongTheChecks(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		op   proto.Op
+		body []byte
+		want proto.Code
+	}{
+		{"flags", proto.OpCreate, createBody("/n", 9), proto.BadArguments},
+		{"time to live", proto.OpCreate, createBody("/n", proto.FlagTTL), proto.BadArguments},
+		{"undecodable", proto.OpSetData, []byte{1}, proto.MarshallingError},
+		{"create of a bad path", proto.OpCreate, createBody("n", 0), proto.SessionExpired},
+		{"delete of the root", proto.OpDelete, versionBody("/", -1), proto.SessionExpired},
+		{"set of a bad path", proto.OpSetData, setBody("n", -1), proto.SessionExpired},
+		{"setACL without a list", proto.OpSetACL, (&proto.SetACLRequest{Path: "/"}).AppendTo(nil), proto.SessionExpired},
+		{"empty multi", proto.OpMulti, multiBody(), proto.OK},
+		{"close again", proto.OpCloseSession, nil, proto.OK},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t)
+			b.submit(proto.OpCloseSession, nil)
+			if got := code(b.submit(c.op, c.body)); got != c.want {
+				t.Fatalf("%v of a closing session = %v, want %v", c.op, got, c.want)
+			}
+			b.settle()
+		})
+	}
+	b := newBench(t)
+	b.submit(proto.OpCloseSession, nil)
+	x := b.submit(proto.OpMulti, multiBody(createOp("/n", 0), createOp("/m", 0)))
+	if len(x.Subs) != 2 || x.Subs[0].Err != proto.SessionExpired || x.Subs[1].Err != proto.RuntimeInconsistency {
+		t.Fatalf("multi of a closing session became %+v", x.Subs)
+	}
+	b.settle()
+}
+
+// TestEphemeralsOfAClosingSession has applied nodes, pending ones, and ones that change hands while in flight.
+func TestEphemeralsOfAClosingSession(t *testing.T) {
+	b := newBench(t)
+	b.as(session+1, nil, proto.OpCreateSession, make([]byte, 4))
+	for _, path := range []string{"/applied", "/set", "/deleted", "/taken"} {
+		b.submit(proto.OpCreate, createBody(path, proto.FlagEphemeral))
+	}
+	b.settle()
+	b.submit(proto.OpSetData, setBody("/set", -1))
+	b.submit(proto.OpDelete, versionBody("/deleted", -1))
+	b.submit(proto.OpDelete, versionBody("/taken", -1))
+	b.as(session+1, nil, proto.OpCreate, createBody("/taken", proto.FlagEphemeral))
+	b.submit(proto.OpCreate, createBody("/pending", proto.FlagEphemeral))
+	b.submit(proto.OpCreate, createBody("/brief", proto.FlagEphemeral))
+	b.submit(proto.OpDelete, versionBody("/brief", -1))
+	b.submit(proto.OpMulti, multiBody(createOp("/never", proto.FlagEphemeral), createOp("/no/x", 0)))
+	x := b.submit(proto.OpCloseSession, nil)
+	if got, want := strings.Join(x.Paths, " "), "/applied /pending /set"; got != want {
+		t.Fatalf("closeSession lists %s, want %s", got, want)
+	}
+	b.settle()
+	if n := b.tree.EphemeralCount(); n != 1 {
+		t.Fatalf("%d ephemerals are left, want the other session's", n)
 	}
 }
