@@ -1,6 +1,6 @@
 # Everything a developer needs: `make run` and `make test`. The other targets are what those, CI and releases are made of.
 
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+VERSION ?= $(shell git describe --tags 2>/dev/null || echo 0.0.0+g$$(git rev-parse --short HEAD 2>/dev/null || echo unknown))
 GO      ?= go
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 20s
@@ -37,7 +37,7 @@ interop:
 	$(GO) test -tags interop -count=1 -timeout 10m ./pkg/interop
 
 ## e2e: the package on a booted host (systemd-nspawn; needs root)
-e2e:
+e2e: packages
 	$(GO) test -tags e2e -count=1 -timeout 20m -v ./pkg/e2e
 
 ## fuzz: every fuzz target for FUZZTIME

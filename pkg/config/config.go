@@ -187,11 +187,14 @@ func (c *Config) check(from map[string]string, file string) error {
 	case c.MinSessionTimeout > c.MaxSessionTimeout:
 		return bad("minSessionTimeout", "is larger than maxSessionTimeout")
 	}
+	if !strings.Contains(c.ClientPortAddress, "{{") {
+		return nil // without a template nobody asks for this host's addresses
+	}
 	addr, err := template.Parse(c.ClientPortAddress)
 	if err != nil {
 		return bad("clientPortAddress", err.Error())
 	}
-	if c.ClientPortAddress != "" && addr == "" {
+	if addr == "" {
 		return bad("clientPortAddress", "no address of this host answers to "+c.ClientPortAddress)
 	}
 	c.ClientPortAddress = addr

@@ -1,0 +1,219 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// host is one booted machine: a systemd of its own over a copy-on-write root, in a network namespace of its own in which
+// there is nothing but loopback.
+type host struct {
+	t     *testing.T
+	netns string
+	root  string // its file system, from outside
+	pid   string // of its init
+}
+
+const tools = "apt-get install -y systemd-container mmdebstrap iproute2 util-linux"
+
+// need finds a tool or says how to install it.
+func need(t *testing.T, tool, install string) string {
+	t.Helper()
+	path, err := exec.LookPath(tool)
+	if err != nil {
+		t.Fatalf("%v; %s", err, install)
+	}
+	return path
+}
+
+// run runs a command outside of the host.
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+	}
+	return string(out)
+}
+
+// rootfs makes the root that hosts start from, once: it is kept below the checkout.
+func rootfs(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.Abs("../../.cache/rootfs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "usr/bin/systemctl")); err == nil {
+		return dir
+	}
+	need(t, "mmdebstrap", tools)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "mmdebstrap", "--mode=root", "--variant=minbase", "--aptopt=Acquire::Languages \"none\"",
+		"--include=systemd,systemd-sysv,dbus,adduser,iproute2,procps,libpam-systemd",
+		"--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*", "bookworm", dir)
+	return dir
+}
+
+// boot starts a host and waits until its systemd is up.
+func boot(t *testing.T, name string) *host {
+	t.Helper()
+	need(t, "systemd-nspawn", tools)
+	need(t, "ip", tools)
+	lower, dir := rootfs(t), t.TempDir()
+	h := &host{t: t, netns: fmt.Sprintf("%s-%d", name, os.Getpid()), root: filepath.Join(dir, "root")}
+	for _, d := range []string{"root", "up", "work"} {
+		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, "ip", "netns", "add", h.netns)
+	t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", h.netns).Run() })
+	run(t, "ip", "-n", h.netns, "link", "set", "lo", "up")
+	overlay := fmt.Sprintf("lowerdir=%s,upperdir=%s/up,workdir=%s/work", lower, dir, dir)
+	run(t, "mount", "-t", "overlay", h.netns, "-o", overlay, h.root)
+	t.Cleanup(func() { _ = exec.Command("umount", "-l", h.root).Run() })
+	h.start(dir, name)
+	h.until("systemd is up", func() bool {
+		out, _ := h.try("systemctl", "is-system-running")
+		return strings.HasPrefix(out, "running") || strings.HasPrefix(out, "degraded")
+	})
+	return h
+}
+
+// start runs systemd-nspawn in a mount namespace with a pure cgroup2 tree and in a cgroup of its own.
+func (h *host) start(dir, name string) {
+	const script = `set -e
+umount -R /sys/fs/cgroup
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mkdir -p "/sys/fs/cgroup/e2e/$NETNS"
+echo $$ > "/sys/fs/cgroup/e2e/$NETNS/cgroup.procs"
+exec systemd-nspawn --quiet --boot --keep-unit --register=no --machine="$NAME" --hostname="$NAME" --directory="$ROOT" \
+	--network-namespace-path="/run/netns/$NETNS" --resolv-conf=off --timezone=off --link-journal=no --console=pipe \
+	--capability=CAP_NET_ADMIN --kill-signal=SIGRTMIN+3`
+	cmd := exec.Command("unshare", "--mount", "--propagation", "private", "bash", "-c", script)
+	cmd.Env = append(os.Environ(), "NETNS="+h.netns, "NAME="+name, "ROOT="+h.root)
+	console, err := os.Create(filepath.Join(dir, "console"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = console, console, &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		stopped := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
+		_ = cmd.Wait()
+		stopped.Stop()
+		if h.t.Failed() {
+			text, _ := os.ReadFile(console.Name())
+			h.t.Logf("console:\n%s", text)
+		}
+	})
+	h.until("init runs", func() bool {
+		children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", cmd.Process.Pid, cmd.Process.Pid))
+		for _, pid := range strings.Fields(string(children)) {
+			if comm, _ := os.ReadFile("/proc/" + pid + "/comm"); strings.TrimSpace(string(comm)) == "systemd" {
+				h.pid = pid
+			}
+		}
+		return h.pid != ""
+	})
+}
+
+// until waits for a condition.
+func (h *host) until(what string, ok func() bool) {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), 90*time.Second)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			h.t.Fatalf("in vain: %s\n%s", what, h.journal())
+		}
+	}
+}
+
+func (h *host) journal() string {
+	if h.pid == "" {
+		return ""
+	}
+	out, _ := h.try("journalctl", "--no-pager", "-n", "40")
+	return out
+}
+
+// try runs a command in the host.
+func (h *host) try(args ...string) (string, error) {
+	out, err := exec.Command("nsenter", append([]string{"--target", h.pid, "--all", "--"}, args...)...).CombinedOutput()
+	return string(out), err
+}
+
+// do runs a command in the host that must succeed.
+func (h *host) do(args ...string) string {
+	h.t.Helper()
+	out, err := h.try(args...)
+	if err != nil {
+		h.t.Fatalf("%v: %v\n%s\n%s", args, err, out, h.journal())
+	}
+	return out
+}
+
+// beside returns a command of the outer machine that runs in the host's network.
+func (h *host) beside(args ...string) *exec.Cmd {
+	return exec.Command("ip", append([]string{"netns", "exec", h.netns}, args...)...)
+}
+
+// inside calls f on a thread in the host's network namespace: what f dials itself is the host's.
+func (h *host) inside(f func()) {
+	h.t.Helper()
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		ns, err := os.Open("/run/netns/" + h.netns)
+		if err == nil {
+			err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
+			_ = ns.Close()
+		}
+		if err == nil {
+			f()
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// show returns a property of the unit.
+func (h *host) show(unit, property string) string {
+	return strings.TrimSpace(h.do("systemctl", "show", "-P", property, unit))
+}
+
+// kill sends a signal to a unit and waits until systemd has started it again.
+func (h *host) kill(unit, signal string) {
+	h.t.Helper()
+	before, _ := strconv.Atoi(h.show(unit, "NRestarts"))
+	h.do("systemctl", "kill", "-s", signal, unit)
+	h.until("systemd has restarted "+unit, func() bool {
+		n, _ := strconv.Atoi(h.show(unit, "NRestarts"))
+		return n > before && h.show(unit, "ActiveState") == "active"
+	})
+}
