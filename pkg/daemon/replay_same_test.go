@@ -62,8 +62,9 @@ func (p *player) sameZxid(op proto.Op, want, got int64, code proto.Code) error {
 		}
 		return nil
 	}
-	if p.resync || code == proto.MarshallingError && op.IsWrite() {
-		p.resync, p.shift = code == proto.MarshallingError, got-want
+	undecodable := p.freshZxid && code == proto.MarshallingError && op.IsWrite()
+	if p.resync || undecodable {
+		p.resync, p.shift = undecodable, got-want
 	}
 	p.zxids[want] = got
 	if got != want+p.shift {

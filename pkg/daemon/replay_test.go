@@ -60,6 +60,7 @@ type player struct {
 	zxids      map[int64]int64  // recorded to real
 	shift      int64            // real less recorded zxid
 	resync     bool             // what was left out may have taken zxids
+	freshZxid  bool             // an undecodable write has one of its own: an exception to what was recorded
 	unreplayed map[string]string
 	used       map[string]bool
 	leaveOut   []string // by -rewrite
@@ -102,7 +103,17 @@ func startServer(t *testing.T, change func(*config.Config)) *Server {
 // TestGoldenTranscripts plays what was recorded from ZooKeeper 3.9.5 and expects the same answers. Files that share a
 // server were recorded on one, in this order.
 func TestGoldenTranscripts(t *testing.T) {
-	unreplayed := readUnreplayed(t)
+	unreplayed, freshZxid := readUnreplayed(t), false
+	exceptions, err := os.ReadFile("../../testdata/exceptions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range strings.Split(string(exceptions), "\n") {
+		if strings.HasPrefix(l, "transcript undecodable-write ") {
+			t.Log("exception: ", l)
+			freshZxid = true
+		}
+	}
 	used := map[string]bool{}
 	var leaveOut []string
 	for _, group := range [][]string{
@@ -111,7 +122,7 @@ func TestGoldenTranscripts(t *testing.T) {
 		{"15-version-differences"},
 	} {
 		s := startServer(t, func(c *config.Config) { c.ExtendedTypesEnabled = group[0] != "08-extended-types-off" })
-		p := &player{addr: s.ClientAddr(), sessions: map[int64]int64{}, passwords: map[int64][]byte{}, zxids: map[int64]int64{}, unreplayed: unreplayed, used: used}
+		p := &player{addr: s.ClientAddr(), sessions: map[int64]int64{}, passwords: map[int64][]byte{}, zxids: map[int64]int64{}, unreplayed: unreplayed, used: used, freshZxid: freshZxid}
 		for _, name := range group {
 			t.Run(name, func(t *testing.T) {
 				p.t, p.conns, p.resync = t, map[string]*playedConn{}, true

@@ -76,12 +76,15 @@ func (w *logWriter) run() {
 	}
 }
 
+// recordOverhead is what a log puts around an entry, at most, in bytes.
+const recordOverhead = 16
+
 // write makes entries durable in batches that bound how far behind its end a torn log can be damaged.
 func (w *logWriter) write(es []txn.Entry) error {
 	for len(es) > 0 {
 		n, size := 0, 0
-		for n < len(es) && (n == 0 || size+len(es[n].Bytes) <= w.maxBatch) {
-			size += len(es[n].Bytes)
+		for n < len(es) && (n == 0 || size+len(es[n].Bytes)+recordOverhead <= w.maxBatch) {
+			size += len(es[n].Bytes) + recordOverhead
 			n++
 		}
 		if err := w.log.Append(es[:n]); err != nil {
