@@ -2,14 +2,51 @@ package daemon
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"math"
+	"os"
+	"path/filepath"
 	"slices"
+	"testing"
 
 	"github.com/zabd/zabd/pkg/jute"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/session"
+	"github.com/zabd/zabd/pkg/snapshot"
+	"github.com/zabd/zabd/pkg/tree"
+	"github.com/zabd/zabd/pkg/txn"
 )
+
+// nearlyOverflown writes a snapshot with the node /over, below which nearly 2^31 nodes have been made.
+func nearlyOverflown(t *testing.T, dir string) {
+	t.Helper()
+	var r tree.Result
+	tr := tree.New()
+	tr.Apply(&txn.Txn{
+		Header: txn.Header{Zxid: 2, Type: proto.OpCreate},
+		Body:   txn.Body{Path: "/over", Data: []byte{}, ACL: proto.WorldAll(), ParentCVersion: 1},
+	}, &r)
+	if err := os.MkdirAll(filepath.Join(dir, "version-2"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(filepath.Join(dir, "version-2", snapshot.FileName(2)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	walk := tr.NewWalk()
+	w := snapshot.NewWriter(f, nil, walk.ACLs)
+	walk.Next(100, func(path string, data []byte, acl int64, st *proto.StatPersisted) {
+		if path == "/over" {
+			st.Cversion = math.MaxInt32 - 2
+		}
+		w.Node(path, data, acl, st)
+	})
+	if err := errors.Join(w.Flush(), w.Finish(2, 0, false), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
 
 func passwordOf(id int64) []byte {
 	pw := session.Password(id)

@@ -184,10 +184,3 @@ func (s *Stats) answered(n int64, d time.Duration) {
 
 // Sent returns how many replies and notifications there were.
 func (s *Stats) Sent() int64 { return s.Requests.Load() + s.Events.Load() }
-
-// Reset forgets all counts but those of what is there now.
-func (s *Stats) Reset() {
-	for _, c := range []*atomic.Int64{&s.Received, &s.Events, &s.Requests, &s.LatencySum, &s.LatencyMax, &s.LatencyMin} {
-		c.Store(0)
-	}
-}

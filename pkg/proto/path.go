@@ -48,12 +48,3 @@ func validElements(path string, start, i int) bool {
 	}
 	return true
 }
-
-// SplitPath returns the parent's path and the last name: "/" and "b" for "/b". The path must hold a slash.
-func SplitPath(path string) (parent, name string) {
-	i := strings.LastIndexByte(path, '/')
-	if i == 0 {
-		return "/", path[1:]
-	}
-	return path[:i], path[i+1:]
-}

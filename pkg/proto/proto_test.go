@@ -31,14 +31,6 @@ func TestValidatePath(t *testing.T) {
 	}
 }
 
-func TestSplitPath(t *testing.T) {
-	for path, want := range map[string][2]string{"/a": {"/", "a"}, "/a/b": {"/a", "b"}, "/": {"/", ""}} {
-		if dir, name := proto.SplitPath(path); dir != want[0] || name != want[1] {
-			t.Errorf("SplitPath(%q) = %q, %q", path, dir, name)
-		}
-	}
-}
-
 func TestNullVectorsOfSetWatches(t *testing.T) {
 	b := jute.AppendLong(nil, 1)
 	for range 3 {
