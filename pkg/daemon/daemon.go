@@ -119,7 +119,7 @@ func (s *Server) recover(fs vfs.FS) (*datadir.Recovered, error) {
 	dir, err := datadir.Open(fs, datadir.Options{
 		DataDir: s.cfg.DataDir, LogDir: s.cfg.DataLogDir,
 		PreAllocSize: s.cfg.PreAllocSize, SnapCount: s.cfg.SnapCount, SnapSizeLimit: s.cfg.SnapSizeLimit,
-		MaxRecord: 2 * s.cfg.JuteMaxBuffer, CommitLog: s.cfg.CommitLogCount,
+		MaxRecord: maxEntry(&s.cfg), CommitLog: s.cfg.CommitLogCount,
 		ForceSync: s.cfg.ForceSync, Digest: s.cfg.DigestEnabled, Sole: true,
 		TrustEmpty: s.cfg.SnapshotTrustEmpty, NeedInitialize: !s.cfg.DBAutocreate,
 		NeedDirectory: !s.cfg.DatadirAutocreate, NoExtended: !s.cfg.ExtendedTypesEnabled,
@@ -144,6 +144,9 @@ func (s *Server) recover(fs vfs.FS) (*datadir.Recovered, error) {
 	return rec, nil
 }
 
+// maxEntry returns the longest payload that ZooKeeper reads back from a log: jute.maxbuffer and as much again.
+func maxEntry(cfg *config.Config) int { return 2 * cfg.JuteMaxBuffer }
+
 // assemble joins the parts around a recovered tree.
 func (s *Server) assemble(rec *datadir.Recovered) {
 	cfg, clock := &s.cfg, func() time.Duration { return time.Since(s.started) }
@@ -152,6 +155,7 @@ func (s *Server) assemble(rec *datadir.Recovered) {
 		Tree: rec.Tree,
 		Prepper: prep.New(rec.Tree, prep.Options{
 			SkipACL: cfg.SkipACL, Digest: cfg.DigestEnabled, NoExtendedTypes: !cfg.ExtendedTypesEnabled,
+			MaxEntry: maxEntry(cfg),
 		}),
 		IDs:        session.NewIDs(standaloneID, time.Duration(time.Now().UnixNano())),
 		Clock:      clock,

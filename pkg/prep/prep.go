@@ -16,6 +16,7 @@ type Options struct {
 	SkipACL         bool // everything is permitted
 	Digest          bool // txns carry the digest of the tree behind them
 	NoExtendedTypes bool // nodes cannot have a time to live
+	MaxEntry        int  // bytes of an entry that every server's log can be read back with; 0 = any
 }
 
 // A Prepper turns requests into entries. It has one owner, who holds the tree's read lock during Prepare.
@@ -46,13 +47,19 @@ func (p *Prepper) Prepare(r *proto.Request, z proto.Zxid, now int64) txn.Entry {
 	x := &p.txn
 	x.Header = txn.Header{Session: r.Session, Cxid: r.Xid, Zxid: z, Time: now, Type: r.Op}
 	x.Body = txn.Body{ACL: nil, Paths: x.Body.Paths[:0], Subs: x.Body.Subs[:0]}
+	before := p.mark()
 	code := p.prepare(&x.Body)
-	if code != proto.OK {
-		x.Header.Type = proto.OpError
-		x.Body = txn.Body{Err: code, Subs: x.Body.Subs[:0]}
+	if code == proto.OK {
+		x.HasDigest, x.Digest = p.opt.Digest, txn.Digest{Version: txn.DigestVersion, Tree: p.digest}
+		e := x.Entry()
+		if p.opt.MaxEntry == 0 || len(e.Bytes) <= p.opt.MaxEntry {
+			return e
+		}
+		p.rollBack(before) // a list of ids behind "auth" can make much of a small request
+		code = proto.MarshallingError
 	}
-	x.HasDigest = p.opt.Digest && code == proto.OK
-	x.Digest = txn.Digest{Version: txn.DigestVersion, Tree: p.digest}
+	x.Header.Type, x.HasDigest = proto.OpError, false
+	x.Body = txn.Body{Err: code, Subs: x.Body.Subs[:0]}
 	return x.Entry()
 }
 
@@ -222,7 +229,21 @@ func (p *Prepper) closeSession(b *txn.Body) proto.Code {
 		}
 	}
 	p.sessionEnds(p.z, id)
+	b.Paths = p.fitting(b.Paths)
 	return proto.OK
+}
+
+// fitting cuts a list of ephemerals to what an entry can hold. Whoever applies it removes the others all the same: they
+// belong to the session.
+func (p *Prepper) fitting(paths []string) []string {
+	const around = 128
+	size := around
+	for i, path := range paths {
+		if size += 4 + len(path); p.opt.MaxEntry > 0 && size > p.opt.MaxEntry {
+			return paths[:i]
+		}
+	}
+	return paths
 }
 
 // checkSession refuses requests of a session that does not live or that is being closed.
