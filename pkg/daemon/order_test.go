@@ -55,7 +55,7 @@ type happening struct {
 	zxid proto.Zxid
 }
 
-// read reads n frames of a raw connection.
+// happenings reads n frames of a raw connection.
 func happenings(t *testing.T, nc io.Reader, n int) []happening {
 	t.Helper()
 	var out []happening

@@ -22,7 +22,7 @@ type Operation struct {
 	frames func(conn int) func(dst []byte, n int) []byte
 }
 
-// Operations are all that can be measured.
+// operations are all that can be measured.
 var operations = []Operation{
 	{"get", always(proto.OpGetData, func(c int) record { return &proto.ReadRequest{Path: nodeOf(c)} })},
 	{"exists", always(proto.OpExists, func(c int) record { return &proto.ReadRequest{Path: nodeOf(c)} })},

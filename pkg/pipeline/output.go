@@ -109,6 +109,25 @@ func (o *output) take() []byte {
 	return b
 }
 
+// claim makes the caller the one who flushes, if there is something to send and nobody else is at it. The output is
+// locked.
+func (o *output) claim() []byte {
+	if o.flushing {
+		return nil
+	}
+	o.flushing = true
+	return o.take()
+}
+
+// sent gives a written buffer back and takes what was queued meanwhile.
+func (o *output) sent(b []byte, err error) []byte {
+	o.recycle(b)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.failed = o.failed || err != nil
+	return o.take()
+}
+
 func (o *output) recycle(b []byte) {
 	if cap(b) >= minBuffer && cap(b) <= maxBuffer {
 		b = b[:0]
@@ -124,26 +143,17 @@ func (c *Client) flush() {
 	for o.flushing && len(o.buf) > highWater && !o.failed {
 		o.drained.Wait()
 	}
-	if o.flushing {
-		o.mu.Unlock()
-		return
-	}
-	o.flushing = true
-	b := o.take()
+	b := o.claim()
 	o.mu.Unlock()
 	c.send(b)
 }
 
-// send writes b and all that is queued meanwhile. The caller has set flushing.
+// send writes b, which was claimed, and all that is queued meanwhile.
 func (c *Client) send(b []byte) {
 	o := &c.out
 	for b != nil {
 		_, err := c.tr.Write(b)
-		o.recycle(b)
-		o.mu.Lock()
-		o.failed = o.failed || err != nil
-		b = o.take()
-		o.mu.Unlock()
+		b = o.sent(b, err)
 	}
 	c.closeIfLast()
 }
@@ -152,12 +162,7 @@ func (c *Client) send(b []byte) {
 func (c *Client) tryFlush() {
 	o := &c.out
 	o.mu.Lock()
-	if o.flushing {
-		o.mu.Unlock()
-		return
-	}
-	o.flushing = true
-	b := o.take()
+	b := o.claim()
 	o.mu.Unlock()
 	for b != nil {
 		n, err := c.tr.TryWrite(b)
@@ -165,11 +170,7 @@ func (c *Client) tryFlush() {
 			go c.send(b[n:])
 			return
 		}
-		o.recycle(b)
-		o.mu.Lock()
-		o.failed = o.failed || err != nil
-		b = o.take()
-		o.mu.Unlock()
+		b = o.sent(b, err)
 	}
 	c.closeIfLast()
 }

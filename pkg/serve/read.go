@@ -82,6 +82,18 @@ func (r *Reader) permit(ref tree.Ref, need proto.Perm, ids []proto.ID) bool {
 	return r.SkipACL || auth.Permit(r.Tree.ACL(ref), need, ids)
 }
 
+// find returns a node that must be there and grant any of the needed bits.
+func (r *Reader) find(path string, need proto.Perm, ids []proto.ID) (tree.Ref, proto.Code) {
+	ref, ok := r.Tree.Find(path)
+	switch {
+	case !ok:
+		return ref, proto.NoNode
+	case !r.permit(ref, need, ids):
+		return ref, proto.NoAuth
+	}
+	return ref, proto.OK
+}
+
 func (r *Reader) exists(dst []byte, q *proto.ReadRequest, ids []proto.ID) ([]byte, proto.Code) {
 	for i := range len(q.Path) {
 		if q.Path[i] == 0 {
@@ -103,12 +115,9 @@ func (r *Reader) exists(dst []byte, q *proto.ReadRequest, ids []proto.ID) ([]byt
 }
 
 func (r *Reader) getData(dst []byte, q *proto.ReadRequest, ids []proto.ID) ([]byte, proto.Code) {
-	ref, ok := r.Tree.Find(q.Path)
-	if !ok {
-		return dst, proto.NoNode
-	}
-	if !r.permit(ref, proto.PermRead, ids) {
-		return dst, proto.NoAuth
+	ref, code := r.find(q.Path, proto.PermRead, ids)
+	if code != proto.OK {
+		return dst, code
 	}
 	if q.Watch {
 		r.Watches.AddData(q.Path, r.Watcher)
@@ -118,12 +127,9 @@ func (r *Reader) getData(dst []byte, q *proto.ReadRequest, ids []proto.ID) ([]by
 }
 
 func (r *Reader) getChildren(dst []byte, q *proto.ReadRequest, op proto.Op, ids []proto.ID) ([]byte, proto.Code) {
-	ref, ok := r.Tree.Find(q.Path)
-	if !ok {
-		return dst, proto.NoNode
-	}
-	if !r.permit(ref, proto.PermRead, ids) {
-		return dst, proto.NoAuth
+	ref, code := r.find(q.Path, proto.PermRead, ids)
+	if code != proto.OK {
+		return dst, code
 	}
 	if q.Watch {
 		r.Watches.AddChild(q.Path, r.Watcher)
@@ -138,12 +144,9 @@ func (r *Reader) getChildren(dst []byte, q *proto.ReadRequest, op proto.Op, ids 
 
 // getACL needs READ or ADMIN; without ADMIN the digests of passwords stay hidden.
 func (r *Reader) getACL(dst []byte, path string, ids []proto.ID) ([]byte, proto.Code) {
-	ref, ok := r.Tree.Find(path)
-	if !ok {
-		return dst, proto.NoNode
-	}
-	if !r.permit(ref, proto.PermRead|proto.PermAdmin, ids) {
-		return dst, proto.NoAuth
+	ref, code := r.find(path, proto.PermRead|proto.PermAdmin, ids)
+	if code != proto.OK {
+		return dst, code
 	}
 	acl := r.Tree.ACL(ref)
 	if !r.permit(ref, proto.PermAdmin, ids) {
