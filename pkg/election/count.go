@@ -1,0 +1,163 @@
+package election
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/zabd/zabd/pkg/ensemble"
+)
+
+// A ballot is a voter's last word, as it is counted. Version 0 takes it for the word of a server so old that its epoch
+// says nothing.
+type ballot struct {
+	Vote
+	state   State
+	version int32
+	cast    bool
+}
+
+// agrees tells whether two ballots are for the same outcome. Those who look must mean the very same vote. Those who have
+// a leader may have found it in different rounds and by different zxids.
+func (b ballot) agrees(o ballot) bool {
+	switch {
+	case !b.cast || !o.cast || b.Leader != o.Leader:
+		return false
+	case b.state == Looking || o.state == Looking:
+		return b.Vote == o.Vote
+	case (b.version > 0) != (o.version > 0):
+		return true
+	}
+	return b.PeerEpoch == o.PeerEpoch
+}
+
+// better tells whether a's leader is to be preferred to b's.
+func better(a, b Vote) bool {
+	return cmp.Or(cmp.Compare(a.PeerEpoch, b.PeerEpoch), cmp.Compare(a.Zxid, b.Zxid), cmp.Compare(a.Leader, b.Leader)) > 0
+}
+
+// count takes in what a voter says while we look.
+func (e *Election) count(now time.Duration, from ensemble.ID, n Notification, ef *Effects) {
+	slot, voter := e.Members.Slot(from)
+	if !voter || !e.Members.IsVoter(n.Leader) {
+		return
+	}
+	switch {
+	case e.waiting && !better(n.Vote, e.proposal):
+		// Only what is better counts now, whatever the sender's state and round; and who agrees need not be waited for.
+		if n.State == Looking && n.Vote == e.proposal {
+			e.votes[slot] = ballot{Vote: n.Vote, cast: true}
+			e.settle(now, ef)
+		}
+	case n.State == Looking:
+		e.onVote(now, slot, n, ef)
+	case n.State == Following || n.State == Leading:
+		e.onDecided(now, slot, n, ef)
+	}
+}
+
+// onVote counts the vote of a server that looks as we do. Its first one in a round is answered with ours, where ZooKeeper
+// lets it wait for a repetition: what we sent before may have come while it still had a leader, and not been counted.
+func (e *Election) onVote(now time.Duration, slot int, n Notification, ef *Effects) {
+	if e.initial.Zxid == notLogged || n.Zxid == notLogged || n.Round < e.round {
+		return
+	}
+	switch {
+	case n.Round > e.round:
+		best := e.initial
+		if better(n.Vote, best) {
+			best = n.Vote
+		}
+		e.begin(now, n.Round, best, ef)
+	case better(n.Vote, e.proposal):
+		e.propose(now, n.Vote, ef)
+	case !e.votes[slot].cast:
+		e.send(e.Members.Voters()[slot], e.proposal, ef)
+	}
+	e.votes[slot] = ballot{Vote: n.Vote, cast: true}
+	e.settle(now, ef)
+}
+
+// onDecided counts the word of a server that has a leader. In our round it stands among the votes, where today's servers
+// are compared by their leader alone; in any round it stands among the others.
+func (e *Election) onDecided(now time.Duration, slot int, n Notification, ef *Effects) {
+	b := ballot{Vote: n.Vote, state: n.State, version: n.Version, cast: true}
+	if n.Round == e.round {
+		e.votes[slot] = ballot{Vote: n.Vote, state: n.State, cast: true}
+		if e.agreed(e.votes, b) && e.confirmed(e.votes, n.Vote) {
+			e.decide(n.Vote, ef)
+			return
+		}
+	}
+	e.others[slot] = b
+	if e.agreed(e.others, b) && e.confirmed(e.others, n.Vote) {
+		e.round = n.Round
+		e.decide(n.Vote, ef)
+		return
+	}
+	if e.waiting {
+		e.settle(now, ef)
+	}
+}
+
+// agreed tells whether those who agree with b are a quorum.
+func (e *Election) agreed(ballots []ballot, b ballot) bool {
+	return e.Members.Holds(func(id ensemble.ID) bool {
+		slot, _ := e.Members.Slot(id)
+		return ballots[slot].agrees(b)
+	})
+}
+
+// confirmed tells whether the leader of a decided vote leads by its own word: others may follow one that is dead.
+func (e *Election) confirmed(ballots []ballot, v Vote) bool {
+	if v.Leader == e.Self {
+		return v.Round == e.round
+	}
+	slot, _ := e.Members.Slot(v.Leader)
+	return ballots[slot].cast && ballots[slot].state == Leading
+}
+
+// settle ends the election if a quorum agrees with our proposal: at once if nothing better can come, otherwise by a Tick
+// after the wait.
+func (e *Election) settle(now time.Duration, ef *Effects) {
+	if e.state != Looking {
+		return
+	}
+	agreed := e.agreed(e.votes, ballot{Vote: e.proposal, cast: true})
+	switch {
+	case agreed && e.unanimous():
+		e.decide(e.proposal, ef)
+	case !agreed:
+		e.waiting = false
+	case !e.waiting:
+		e.waiting, e.finalize = true, now+e.FinalizeWait
+	}
+}
+
+// unanimous tells whether every voter agrees with our proposal that is not known to be down. Then no better vote is to
+// be expected. An observer is not told every vote, and never knows.
+func (e *Election) unanimous() bool {
+	for slot, id := range e.Members.Voters() {
+		if !e.votes[slot].agrees(ballot{Vote: e.proposal, cast: true}) && (id == e.proposal.Leader || !e.knownDown(id)) {
+			return false
+		}
+	}
+	return e.voter
+}
+
+func (e *Election) knownDown(id ensemble.ID) bool {
+	p := e.peers[id]
+	return p != nil && p.down && p.downAt >= e.since
+}
+
+func (e *Election) decide(v Vote, ef *Effects) {
+	e.vote, e.waiting = v, false
+	switch {
+	case v.Leader == e.Self:
+		e.state = Leading
+	case e.voter:
+		e.state = Following
+	default:
+		e.state = Observing
+	}
+	ef.Decided = true
+}
