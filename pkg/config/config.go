@@ -1,16 +1,13 @@
-// Package config turns zoo.cfg, the environment and flags into one checked struct. The file is read by our own reader,
-// for it is a Java properties file; viper merges the three sources.
+// Package config turns zoo.cfg, the environment and flags into one checked struct, and says which server of its ensemble
+// this host is. The file is read by our own reader, for it is a Java properties file; viper merges the three sources.
+// What a server line may say is package ensemble's business.
 package config
 
 import (
 	"fmt"
-	"os"
-	"slices"
-	"strings"
 	"time"
 
-	"github.com/hashicorp/go-sockaddr/template"
-	"github.com/spf13/viper"
+	"github.com/zabd/zabd/pkg/ensemble"
 )
 
 // Config is a server's settings. Durations and byte sizes carry their unit in the type or are bytes.
@@ -48,6 +45,43 @@ type Config struct {
 	SuperDigest          string
 	SkipACL              bool
 	ExtendedTypesEnabled bool
+
+	Ensemble
+}
+
+// Ensemble is what a server's settings say of the others and of how it deals with them.
+type Ensemble struct {
+	Members *ensemble.Config // nil = the server serves alone
+	MyID    ensemble.ID      // one of Members; 0 = the server serves alone
+
+	StandaloneEnabled    bool   // one voter serves alone, rather than as an ensemble of one
+	DynamicConfigFile    string // has the server lines if zoo.cfg names it
+	QuorumListenOnAllIPs bool   // the quorum and election ports, on every address
+
+	InitLimit, SyncLimit        int // ticks
+	ConnectToLearnerMasterLimit int // ticks; InitLimit unless set
+
+	CnxTimeout                                       time.Duration // to open an election link
+	QuorumCnxnTimeout                                time.Duration // to read its handshake; SyncLimit unless set
+	ElectionPortBindRetry                            int           // 0 = for ever
+	TCPKeepAlive                                     bool
+	MinNotificationInterval, MaxNotificationInterval time.Duration
+
+	MultiAddressEnabled                  bool
+	MultiAddressReachabilityCheckEnabled bool
+	MultiAddressReachabilityCheckTimeout time.Duration
+
+	LeaderConnectDelay     time.Duration // between attempts of a learner to reach its leader
+	FollowerNodelay        bool
+	LeaderNodelay          bool
+	MaxTimeToWaitForEpoch  time.Duration // negative = InitLimit is the only bound
+	SnapshotSizeFactor     float64       // a log is sent up to this share of the snapshot; negative = never
+	ForceSnapshotSync      bool
+	MaxConcurrentSnapSyncs int
+	MaxConcurrentDiffSyncs int
+	ObserverSyncEnabled    bool // observers write logs and snapshots
+	ObserverElectionDelay  time.Duration
+	ObserverReconnectDelay time.Duration
 }
 
 // Default returns the settings of a server of which nothing is said.
@@ -56,9 +90,54 @@ func Default() Config {
 		ClientPort: 2181, MaxClientCnxns: 60, TickTime: 3 * time.Second,
 		SessionlessTimeout: 10 * time.Second, GlobalOutstandingLimit: 1000,
 		JuteMaxBuffer: 0xfffff, NotificationBytes: 64 << 20,
-		PreAllocSize: 64 << 20, SnapCount: 100_000, SnapSizeLimit: 4 << 30, CommitLogCount: 500, ForceSync: true,
+		PreAllocSize: 64 << 20, SnapCount: 100_000, SnapSizeLimit: 4 << 30, CommitLogCount: leastCommitLog, ForceSync: true,
 		AutopurgeSnapRetainCount: 3, DBAutocreate: true, DatadirAutocreate: true,
 		FourLetterWhitelist: []string{"srvr"}, DigestEnabled: true,
+		Ensemble: Ensemble{
+			StandaloneEnabled: true, CnxTimeout: 5 * time.Second, ElectionPortBindRetry: 3,
+			MinNotificationInterval: 200 * time.Millisecond, MaxNotificationInterval: time.Minute,
+			MultiAddressReachabilityCheckEnabled: true, MultiAddressReachabilityCheckTimeout: time.Second,
+			LeaderConnectDelay: 100 * time.Millisecond, FollowerNodelay: true, LeaderNodelay: true,
+			MaxTimeToWaitForEpoch: -1, SnapshotSizeFactor: snapshotShare,
+			MaxConcurrentSnapSyncs: 10, MaxConcurrentDiffSyncs: 100,
+			ObserverSyncEnabled: true, ObserverElectionDelay: 200 * time.Millisecond,
+		},
+	}
+}
+
+// InitTimeout returns how long a learner may take to connect to the leader and synchronise.
+func (c *Config) InitTimeout() time.Duration { return c.ticks(c.InitLimit) }
+
+// SyncTimeout returns how long a learner and its leader may hear nothing of each other.
+func (c *Config) SyncTimeout() time.Duration { return c.ticks(c.SyncLimit) }
+
+// ConnectTimeout returns how long a learner tries to reach its leader.
+func (c *Config) ConnectTimeout() time.Duration { return c.ticks(c.ConnectToLearnerMasterLimit) }
+
+func (c *Config) ticks(n int) time.Duration { return time.Duration(n) * c.TickTime }
+
+// Complete returns the settings with everything derived, for those that were not loaded.
+func (c Config) Complete() Config {
+	c.complete()
+	return c
+}
+
+// complete derives what was not set.
+func (c *Config) complete() {
+	if c.DataLogDir == "" {
+		c.DataLogDir = c.DataDir
+	}
+	if c.MinSessionTimeout <= 0 {
+		c.MinSessionTimeout = 2 * c.TickTime
+	}
+	if c.MaxSessionTimeout <= 0 {
+		c.MaxSessionTimeout = 20 * c.TickTime
+	}
+	if c.ConnectToLearnerMasterLimit <= 0 {
+		c.ConnectToLearnerMasterLimit = c.InitLimit
+	}
+	if c.QuorumCnxnTimeout <= 0 {
+		c.QuorumCnxnTimeout = c.SyncTimeout()
 	}
 }
 
@@ -74,135 +153,4 @@ func (e *Error) Error() string {
 		return fmt.Sprintf("config: %s: %s", e.Source, e.Reason)
 	}
 	return fmt.Sprintf("config: %s: %s: %s", e.Source, e.Key, e.Reason)
-}
-
-// delimiter is what no key contains: viper would take a dot for nesting.
-const delimiter = "\x00"
-
-const (
-	fromEnvironment = "environment"
-	fromFlags       = "command line"
-	envPrefix       = "ZABD_"
-)
-
-// Load reads the file, if one is named, and lays over it the environment's ZABD_ variables and the flags, both by the
-// names of the keys: dots become underscores in the environment. Warnings name what has no effect.
-func Load(file string, env []string, flags map[string]string) (cfg Config, warnings []string, err error) {
-	v := viper.NewWithOptions(viper.KeyDelimiter(delimiter))
-	from := make(map[string]string) // where each key's value comes from
-	if file != "" {
-		if err := mergeFile(v, from, file); err != nil {
-			return Config{}, nil, err
-		}
-	}
-	merge := func(key, value, source string) {
-		v.Set(key, value)
-		from[strings.ToLower(key)] = source
-	}
-	for _, e := range env {
-		if name, value, ok := strings.Cut(e, "="); ok && strings.HasPrefix(name, envPrefix) {
-			if key, ok := keyOfVariable(name); ok {
-				merge(key, value, fromEnvironment)
-			} else {
-				warnings = append(warnings, fmt.Sprintf("config: %s: no setting %s", fromEnvironment, name))
-			}
-		}
-	}
-	for key, value := range flags {
-		merge(key, value, fromFlags)
-	}
-	cfg = Default()
-	keys := v.AllKeys()
-	slices.Sort(keys)
-	for _, key := range keys {
-		w, err := cfg.set(key, v.GetString(key), from[key])
-		if err != nil {
-			return Config{}, nil, err
-		}
-		if w != "" {
-			warnings = append(warnings, w)
-		}
-	}
-	cfg.complete()
-	return cfg, warnings, cfg.check(from, file)
-}
-
-func mergeFile(v *viper.Viper, from map[string]string, file string) error {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return fmt.Errorf("config: %w", err)
-	}
-	props, err := parseProperties(string(text))
-	if err != nil {
-		return &Error{Source: file, Reason: err.Error()}
-	}
-	values := make(map[string]any)
-	for _, p := range props {
-		key := strings.ToLower(p.key)
-		values[key] = p.value
-		from[key] = fmt.Sprintf("%s:%d", file, p.line)
-	}
-	if err := v.MergeConfigMap(values); err != nil {
-		return &Error{Source: file, Reason: err.Error()}
-	}
-	return nil
-}
-
-// keyOfVariable returns the key that an environment variable sets.
-func keyOfVariable(name string) (string, bool) {
-	name = strings.ToLower(strings.TrimPrefix(name, envPrefix))
-	for _, k := range keys {
-		if strings.ToLower(strings.ReplaceAll(k.name, ".", "_")) == name {
-			return k.name, true
-		}
-	}
-	return "", false
-}
-
-// complete derives what was not set.
-func (c *Config) complete() {
-	if c.DataLogDir == "" {
-		c.DataLogDir = c.DataDir
-	}
-	if c.MinSessionTimeout <= 0 {
-		c.MinSessionTimeout = 2 * c.TickTime
-	}
-	if c.MaxSessionTimeout <= 0 {
-		c.MaxSessionTimeout = 20 * c.TickTime
-	}
-}
-
-// check says what is wrong with settings taken together.
-func (c *Config) check(from map[string]string, file string) error {
-	bad := func(key, reason string) error {
-		source := from[strings.ToLower(key)]
-		if source == "" {
-			source = file
-		}
-		return &Error{source, key, reason}
-	}
-	switch {
-	case c.DataDir == "":
-		return bad("dataDir", "is not set")
-	case c.MinSessionTimeout > c.MaxSessionTimeout:
-		return bad("minSessionTimeout", "is larger than maxSessionTimeout")
-	}
-	if !strings.Contains(c.ClientPortAddress, "{{") {
-		return nil // without a template nobody asks for this host's addresses
-	}
-	addr, err := template.Parse(c.ClientPortAddress)
-	if err != nil {
-		return bad("clientPortAddress", err.Error())
-	}
-	if addr == "" {
-		return bad("clientPortAddress", "no address of this host answers to "+c.ClientPortAddress)
-	}
-	c.ClientPortAddress = addr
-	return nil
-}
-
-// Complete returns the settings with everything derived, for those that were not loaded.
-func (c Config) Complete() Config {
-	c.complete()
-	return c
 }

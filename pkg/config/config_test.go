@@ -37,7 +37,7 @@ func TestProperties(t *testing.T) {
 }
 
 func TestLoad(t *testing.T) {
-	file := write(t, "tickTime=2000\ndataDir=/var/lib/zabd\nclientPort=2182\nzookeeper.forceSync=no\nsnapCount=5\nsnapCount=500\npreAllocSize=1024\n4lw.commands.whitelist=srvr, mntr\n")
+	file := write(t, "tickTime=2000\ndataDir=/var/lib/zabd\nclientPort=2182\nzookeeper.forceSync=no\nsnapCount=500\npreAllocSize=1024\n4lw.commands.whitelist=srvr, mntr\n")
 	cfg, warnings, err := Load(file, []string{"ZABD_CLIENTPORT=2183", "HOME=/root", "ZABD_AUTOPURGE_PURGEINTERVAL=2"}, map[string]string{"dataDir": "/srv"})
 	if err != nil || len(warnings) != 0 {
 		t.Fatal(err, warnings)
@@ -61,7 +61,21 @@ func TestRefusals(t *testing.T) {
 		{"minimum above maximum", "dataDir=/d\nminSessionTimeout=9\nmaxSessionTimeout=8", ":2", "larger"},
 		{"a broken escape", "dataDir=\\u00x", "line 1", "escape"},
 		{"a broken template", "dataDir=/d\nclientPortAddress={{ Nonsense }}", ":2", "Nonsense"},
-		{"an ensemble", "dataDir=/d\nserver.1=a:2888:3888", ":2", "alone"},
+		{"a key of which only one value is left", "dataDir=/d\nelectionAlg=1", ":2: electionAlg", "only 3"},
+		{"a peer type that is none", "dataDir=/d\npeerType=king", ":2: peerType", "neither participant nor observer"},
+		{"no limit of ticks", "dataDir=/d\nsyncLimit=0", ":2: syncLimit", "between 1"},
+		{"a limit of months", "dataDir=/d\ntickTime=2000\ninitLimit=2000000", ":3: initLimit", "longer than 24 days"},
+		{"a share that is no number", "dataDir=/d\nsnapshotSizeFactor=NaN", ":2: snapshotSizeFactor", "not a number"},
+		{"first interval above the last", "dataDir=/d\nfastleader.minNotificationInterval=70000", ":2: fastleader", "larger"},
+		{"TLS between servers", "dataDir=/d\nsslQuorum=true", ":2: sslQuorum", "does not encrypt"},
+		{"SASL between servers", "dataDir=/d\nquorum.auth.enableSasl=true", ":2: quorum.auth.enableSasl", "prove who they are"},
+		{"SASL of learners", "dataDir=/d\nquorum.auth.learnerRequireSasl=true", ":2: quorum.auth.learnerRequireSasl", "prove"},
+		{"SASL of the leader", "dataDir=/d\nquorum.auth.serverRequireSasl=true", ":2: quorum.auth.serverRequireSasl", "prove"},
+		{"neither yes nor no to TLS", "dataDir=/d\nsslQuorum=maybe", ":2: sslQuorum", "neither"},
+		{"an oracle", "dataDir=/d\noraclePath=/o", ":2: oraclePath", "no oracle"},
+		{"groups of voters", "dataDir=/d\ngroup.1=1:2:3", ":2: group.1", "later release"},
+		{"weights of voters", "dataDir=/d\nweight.1=2", ":2: weight.1", "later release"},
+		{"an ensemble without a voter", "dataDir=/d\nstandaloneEnabled=false", ":2: standaloneEnabled", "no server line"},
 		{"too few snapshots", "dataDir=/d\nautopurge.snapRetainCount=1", ":2", "between"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -75,11 +89,38 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	_, warnings, err := Load(write(t, "dataDir=/d\nsyncLimit=5\nfoo=1\n"), []string{"ZABD_BAR=1"}, nil)
-	all := strings.Join(warnings, "\n")
-	if err != nil || len(warnings) != 3 || !strings.Contains(all, "zoo.cfg:2: synclimit has no effect") ||
-		!strings.Contains(all, "zoo.cfg:3: unknown key foo") || !strings.Contains(all, "ZABD_BAR") {
+	for _, c := range []struct{ name, text, want string }{
+		{"no effect", "maxBatchSize=5", "zoo.cfg:2: maxBatchSize has no effect here"},
+		{"unknown", "foo=1", "zoo.cfg:2: foo is unknown, and ignored"},
+		{"set twice", "snapCount=5\n\nzookeeper.snapCount=6", "zoo.cfg:4: zookeeper.snapCount counts, and not snapCount at "},
+		{"too small a commit log", "commitLogCount=100", "zoo.cfg:2: commitLogCount 100 is less than 500, which counts"},
+		{"more than the whole snapshot", "snapshotSizeFactor=1.5", "zoo.cfg:2: snapshotSizeFactor 1.5 is more than 1: 0.33 counts"},
+		{"a leader without clients", "leaderServes=no", "zoo.cfg:2: leaderServes has no effect in this release"},
+		{"reconfiguration", "reconfigEnabled=true", "zoo.cfg:2: reconfigEnabled has no effect in this release"},
+		{"an observer alone", "peerType=observer", "zoo.cfg:2: peerType observer does not count"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg, warnings, err := Load(write(t, "dataDir=/d\n"+c.text), nil, nil)
+			if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], c.want) {
+				t.Fatalf("warnings = %q, %v, want %q", warnings, err, c.want)
+			}
+			if cfg.CommitLogCount != 500 || cfg.SnapshotSizeFactor != 0.33 {
+				t.Errorf("commitLogCount %d, snapshotSizeFactor %v", cfg.CommitLogCount, cfg.SnapshotSizeFactor)
+			}
+		})
+	}
+	_, warnings, err := Load(write(t, "dataDir=/d"), []string{"ZABD_BAR=1"}, nil)
+	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "environment: ZABD_BAR is no setting") {
 		t.Fatalf("warnings = %q, %v", warnings, err)
+	}
+}
+
+// TestSourcesBySpelling: a key has several names, and the later source counts whichever it uses.
+func TestSourcesBySpelling(t *testing.T) {
+	file := write(t, "dataDir=/d\nzookeeper.forceSync=no\nobserver.syncEnabled=false\nzookeeper.leader.maxConcurrentSnapSyncs=3")
+	cfg, warnings, err := Load(file, []string{"ZABD_FORCESYNC=yes"}, map[string]string{"syncEnabled": "true", "maxConcurrentSnapSyncs": "4"})
+	if err != nil || len(warnings) != 0 || !cfg.ForceSync || !cfg.ObserverSyncEnabled || cfg.MaxConcurrentSnapSyncs != 4 {
+		t.Fatalf("Load = %+v, %q, %v", cfg, warnings, err)
 	}
 }
 

@@ -1,0 +1,286 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/zabd/zabd/pkg/ensemble"
+)
+
+// A serverLine is one server.N line.
+type serverLine struct {
+	origin
+	member ensemble.Member
+}
+
+func (s serverLine) String() string { return s.key + " at " + s.source }
+
+func (s serverLine) bad(format string, args ...any) error {
+	return &Error{s.source, s.key, fmt.Sprintf(format, args...)}
+}
+
+// join makes the server lines into the ensemble that this server is a member of. A file myid is written last, when
+// nothing is wrong.
+func (l *loader) join(c *Config) error {
+	lines, err := l.serverLines(c)
+	if err != nil {
+		return err
+	}
+	alone, err := l.servesAlone(c, lines)
+	if err != nil {
+		return err
+	}
+	if len(lines) == 0 {
+		l.compareRole(ensemble.Participant)
+		return nil
+	}
+	own, stored, err := l.identify(c, lines, alone)
+	if err != nil {
+		return err
+	}
+	l.compareRole(own.member.Role)
+	if err := l.takeClientAddress(c, own); err != nil || alone {
+		return err
+	}
+	members := make([]ensemble.Member, len(lines))
+	for i, s := range lines {
+		members[i] = s.member
+	}
+	if c.Members, err = ensemble.NewConfig(members...); err != nil {
+		return &Error{Source: l.listFile(c), Reason: err.Error()}
+	}
+	if c.Members.Version, err = l.version(c); err != nil {
+		return err
+	}
+	c.MyID = own.member.ID
+	if stored {
+		return nil
+	}
+	return l.storeID(c, own)
+}
+
+// listFile returns the file that the server lines stand in.
+func (l *loader) listFile(c *Config) string {
+	if c.DynamicConfigFile != "" {
+		return c.DynamicConfigFile
+	}
+	return l.file
+}
+
+// serverLines returns the servers by ascending id.
+func (l *loader) serverLines(c *Config) ([]serverLine, error) {
+	var lines []serverLine
+	add := func(o origin, value string) error {
+		s, err := parseServerLine(c, o, value)
+		lines = append(lines, s)
+		return err
+	}
+	for _, key := range slices.Sorted(slices.Values(l.values.AllKeys())) {
+		if !strings.HasPrefix(key, serverPrefix) {
+			continue
+		}
+		if c.DynamicConfigFile != "" {
+			return nil, l.bad(key, "stands beside dynamicConfigFile: it belongs into "+c.DynamicConfigFile)
+		}
+		if err := add(l.from[key], l.values.GetString(key)); err != nil {
+			return nil, err
+		}
+	}
+	if c.DynamicConfigFile != "" {
+		if err := l.dynamicLines(c.DynamicConfigFile, add); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortStableFunc(lines, func(a, b serverLine) int { return int(a.member.ID - b.member.ID) })
+	return lines, compareLines(lines)
+}
+
+// parseServerLine reads one line. The N is the first byte of the ids of a server's sessions, hence its range.
+func parseServerLine(c *Config, o origin, value string) (serverLine, error) {
+	s := serverLine{origin: o}
+	number := strings.TrimPrefix(canonical(o.key), serverPrefix)
+	id, err := strconv.ParseUint(number, 10, 8)
+	if err != nil || id == 0 {
+		return s, s.bad("%q is not a number from 1 to 255", number)
+	}
+	if value, err = expand(value); err != nil {
+		return s, s.bad("%v", err)
+	}
+	if s.member, err = ensemble.ParseMember(ensemble.ID(id), value); err != nil {
+		return s, s.bad("%v", err)
+	}
+	if len(s.member.Quorum) > 1 && !c.MultiAddressEnabled {
+		return s, s.bad("several addresses need multiAddress.enabled=true, on every server")
+	}
+	for i, a := range s.member.Quorum {
+		if a == s.member.Election[i] {
+			return s, s.bad("%d is the port for the quorum and for elections", a.Port)
+		}
+	}
+	return s, nil
+}
+
+// compareLines says which servers cannot stand beside each other.
+func compareLines(lines []serverLine) error {
+	owner := make(map[ensemble.Addr]serverLine)
+	for i, s := range lines {
+		if i > 0 && lines[i-1].member.ID == s.member.ID {
+			return s.bad("is the same server as %v", lines[i-1])
+		}
+		for _, a := range slices.Concat(s.member.Quorum, s.member.Election) {
+			if other, taken := owner[a]; taken {
+				return s.bad("%v is also the address of %v", a, other)
+			}
+			owner[a] = s
+		}
+	}
+	return nil
+}
+
+// servesAlone decides by ZooKeeper's rules whether these servers are an ensemble, and what to say of it.
+func (l *loader) servesAlone(c *Config, lines []serverLine) (bool, error) {
+	var observers []serverLine
+	for _, s := range lines {
+		if s.member.Role == ensemble.Observer {
+			observers = append(observers, s)
+		}
+	}
+	voters := len(lines) - len(observers)
+	switch {
+	case voters == 0 && !c.StandaloneEnabled:
+		return false, l.bad("standaloneEnabled", "is false, and no server line is a participant's")
+	case voters == 0 && len(observers) > 0:
+		return false, observers[0].bad("observes, and there is no participant")
+	case voters == 0:
+		return true, nil
+	case voters == 1 && c.StandaloneEnabled && len(observers) > 0:
+		return false, observers[0].bad("observes a single participant, which needs standaloneEnabled=false")
+	case voters == 1 && c.StandaloneEnabled:
+		l.warn(lines[0].origin, "is the only server: it serves alone")
+		return true, nil
+	}
+	switch file := l.listFile(c); {
+	case voters <= 2:
+		l.warn(origin{file, fmt.Sprintf("%d voters", voters)}, "survive no failure")
+	case voters%2 == 0:
+		l.warn(origin{file, fmt.Sprintf("%d voters", voters)}, fmt.Sprintf("survive no more failures than %d", voters-1))
+	}
+	return false, l.needLimits(c)
+}
+
+func (l *loader) needLimits(c *Config) error {
+	const reason = "is not set, and an ensemble needs it"
+	switch {
+	case c.InitLimit == 0:
+		return l.bad("initLimit", reason)
+	case c.SyncLimit == 0:
+		return l.bad("syncLimit", reason)
+	}
+	return nil
+}
+
+// compareRole says that the server lines count, and not peerType.
+func (l *loader) compareRole(role ensemble.Role) {
+	const key = "peerType"
+	if value := l.values.GetString(canonical(key)); l.isSet(key) && !strings.EqualFold(value, role.String()) {
+		l.warn(l.from[canonical(key)], fmt.Sprintf("%s does not count: by the server lines this is a %v", value, role))
+	}
+}
+
+// takeClientAddress takes the client port from the server's own line. What is set elsewhere may not contradict it.
+func (l *loader) takeClientAddress(c *Config, own serverLine) error {
+	if own.member.SecureClient != nil {
+		l.warn(own.origin, "has a secure client port, which this release does not open")
+	}
+	a := own.member.Client
+	if a == nil {
+		return nil
+	}
+	if l.isSet("clientPort") && c.ClientPort != a.Port {
+		return l.bad("clientPort", fmt.Sprintf("%d is not the port of %v, %d", c.ClientPort, own, a.Port))
+	}
+	if !isWildcard(c.ClientPortAddress) && !l.sameHost(c.ClientPortAddress, a.Host) {
+		return l.bad("clientPortAddress", fmt.Sprintf("%s is not the client address of %v, %s", c.ClientPortAddress, own, a.Host))
+	}
+	c.ClientPort, c.ClientPortAddress = a.Port, a.Host
+	if isWildcard(a.Host) {
+		c.ClientPortAddress = "" // by IPv4 and IPv6
+	}
+	return nil
+}
+
+// dynamicLines reads the file that dynamicConfigFile names. It holds nothing but members.
+func (l *loader) dynamicLines(file string, add func(o origin, value string) error) error {
+	props, err := l.properties(file)
+	if err != nil {
+		return err
+	}
+	for _, p := range props {
+		o, key := origin{at(file, p), p.key}, canonical(p.key)
+		switch {
+		case strings.HasPrefix(key, serverPrefix):
+			err = add(o, p.value)
+		case isHierarchy(key):
+			err = &Error{o.source, o.key, noHierarchy}
+		case key == "version":
+			err = &Error{o.source, o.key, "does not belong here: the version is the end of the file's name"}
+		default:
+			err = &Error{o.source, o.key, "does not belong into a file of members"}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// version returns the version of the membership, which is the end of the dynamic file's name, in hexadecimal: of the
+// name that is given or else of the file that it leads to. Without one it is 0.
+func (l *loader) version(c *Config) (int64, error) {
+	file := c.DynamicConfigFile
+	if file == "" {
+		return 0, nil
+	}
+	version, ok := versionOf(file)
+	if !ok {
+		target, err := l.host.target(file)
+		if err != nil {
+			return 0, fmt.Errorf("config: %w", err)
+		}
+		version, _ = versionOf(target)
+	}
+	return version, l.refuseNext(version)
+}
+
+func versionOf(file string) (int64, bool) {
+	version, err := strconv.ParseUint(file[strings.LastIndexByte(file, '.')+1:], 16, 63)
+	return int64(version), err == nil
+}
+
+// refuseNext refuses to start in the middle of a reconfiguration, which may already count for the other servers.
+func (l *loader) refuseNext(active int64) error {
+	if l.file == "" {
+		return nil
+	}
+	file := l.file + ".dynamic.next"
+	props, err := l.properties(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, p := range props {
+		if canonical(p.key) != "version" {
+			continue
+		}
+		if next, err := strconv.ParseUint(p.value, 16, 63); err != nil || int64(next) > active {
+			return &Error{at(file, p), p.key, "a reconfiguration is under way, which this release cannot finish: let ZooKeeper do it"}
+		}
+	}
+	return nil
+}
