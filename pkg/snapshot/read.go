@@ -45,26 +45,29 @@ func read(s *source, t *tree.Tree, zxid proto.Zxid) (Trailer, error) {
 	if d.Int() != magic || d.Int() != version {
 		return Trailer{}, errHeader
 	}
-	if err := readSessions(s, t); err != nil {
+	if err := readBody(s, t); err != nil {
 		return Trailer{}, err
-	}
-	if err := readACLs(s, t); err != nil {
-		return Trailer{}, err
-	}
-	for {
-		more, err := readNode(s, t)
-		if err != nil {
-			return Trailer{}, err
-		}
-		if !more {
-			break
-		}
 	}
 	tr, err := readTrailer(s)
 	if err != nil {
 		return tr, err
 	}
 	return tr, t.FinishLoad(zxid)
+}
+
+// readBody reads what files and streams have in common, up to the mark behind the last node.
+func readBody(s *source, t *tree.Tree) error {
+	if err := readSessions(s, t); err != nil {
+		return err
+	}
+	if err := readACLs(s, t); err != nil {
+		return err
+	}
+	for {
+		if more, err := readNode(s, t); err != nil || !more {
+			return err
+		}
+	}
 }
 
 func readSessions(s *source, t *tree.Tree) error {

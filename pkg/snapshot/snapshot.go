@@ -1,5 +1,5 @@
-// Package snapshot writes and reads snapshot files: a whole tree at one zxid. It knows the format and nothing of
-// directories: which file to load, and when to write one, is datadir's business.
+// Package snapshot writes and reads a whole tree at one zxid: as a file, and as the stream that a leader sends. It knows
+// the formats and nothing of directories: which file to load, and when to write one, is datadir's business.
 //
 // A file snapshot.<zxid in hex>, all big-endian:
 //

@@ -78,7 +78,6 @@ func TestGoldenSnapshotsAreReadAndWrittenAgain(t *testing.T) {
 			t.Errorf("Plausible(%s) = %v, %v", path, ok, err)
 		}
 		tr := tree.Empty()
-		const late = 1 << 62 // ZooKeeper's snapshots hold nodes that are newer than their names
 		trailer, err := ReadFile(vfs.Disk(), path, how, tr, late)
 		if err != nil {
 			t.Errorf("ReadFile(%s) = %v", path, err)

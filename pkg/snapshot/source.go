@@ -11,6 +11,8 @@ import (
 // source is a stream with look-ahead that adds up the checksum of what has been taken.
 type source struct {
 	r      io.Reader
+	exact  bool // never read more than is asked for, for others read on; there is no checksum then
+	limit  int  // longest path or data that is believed; 0 = any
 	buf    []byte
 	off    int   // taken up to here
 	hashed int   // added up to here, <= off
@@ -29,6 +31,9 @@ func newSource(r io.Reader) *source {
 func (s *source) offset() int64 { return s.at + int64(s.off) }
 
 func (s *source) hash() {
+	if s.exact {
+		return
+	}
 	_, _ = s.sum.Write(s.buf[s.hashed:s.off])
 	s.hashed = s.off
 }
@@ -36,15 +41,15 @@ func (s *source) hash() {
 // peek returns the next n bytes without taking them.
 func (s *source) peek(n int) ([]byte, error) {
 	for len(s.buf)-s.off < n {
-		if err := s.fill(); err != nil {
+		if err := s.fill(n - len(s.buf) + s.off); err != nil {
 			return nil, err
 		}
 	}
 	return s.buf[s.off : s.off+n], nil
 }
 
-// fill reads more. The buffer grows only when it is full of bytes that have come.
-func (s *source) fill() error {
+// fill reads more, of which need bytes are wanted. The buffer grows only when it is full of bytes that have come.
+func (s *source) fill(need int) error {
 	if s.off > 0 && (s.off == len(s.buf) || len(s.buf) == cap(s.buf)) {
 		s.hash()
 		s.at += int64(s.off)
@@ -54,8 +59,12 @@ func (s *source) fill() error {
 	if len(s.buf) == cap(s.buf) {
 		s.buf = append(make([]byte, 0, 2*cap(s.buf)), s.buf...)
 	}
+	room := s.buf[len(s.buf):cap(s.buf)]
+	if s.exact {
+		room = room[:min(need, len(room))]
+	}
 	for range 100 {
-		n, err := s.r.Read(s.buf[len(s.buf):cap(s.buf)])
+		n, err := s.r.Read(room)
 		s.buf = s.buf[:len(s.buf)+n]
 		switch {
 		case n > 0:
@@ -104,7 +113,7 @@ func (s *source) lengthAt(n int) (int, error) {
 	switch {
 	case err != nil:
 		return 0, err
-	case v < -1:
+	case v < -1, s.limit > 0 && int(v) > s.limit:
 		return 0, errLength
 	}
 	return max(int(v), 0), nil

@@ -11,10 +11,11 @@ import (
 	"github.com/zabd/zabd/pkg/tree"
 )
 
-// A Writer encodes a snapshot. Node only fills a buffer, so that it may be called under a lock; Flush writes.
+// A Writer encodes a snapshot, as a file or as a stream. Node only fills a buffer, so that it may be called under a
+// lock; Flush writes.
 type Writer struct {
 	w   io.Writer
-	sum hash.Hash32
+	sum hash.Hash32 // nil in a stream
 	buf []byte
 	err error
 }
@@ -24,8 +25,13 @@ func NewWriter(w io.Writer, sessions []tree.SessionInfo, acls []tree.ACLInfo) *W
 	s := &Writer{w: w, sum: adler32.New()}
 	b := jute.AppendInt(nil, magic)
 	b = jute.AppendInt(b, version)
-	b = jute.AppendLong(b, dbid)
-	b = jute.AppendCount(b, len(sessions))
+	s.buf = jute.AppendLong(b, dbid)
+	s.begin(sessions, acls)
+	return s
+}
+
+func (s *Writer) begin(sessions []tree.SessionInfo, acls []tree.ACLInfo) {
+	b := jute.AppendCount(s.buf, len(sessions))
 	for _, x := range sessions {
 		b = jute.AppendInt(jute.AppendLong(b, x.ID), x.Timeout)
 	}
@@ -34,7 +40,6 @@ func NewWriter(w io.Writer, sessions []tree.SessionInfo, acls []tree.ACLInfo) *W
 		b = proto.AppendACLs(jute.AppendLong(b, x.Key), x.List)
 	}
 	s.buf = b
-	return s
 }
 
 // Node adds a node; parents come before their children and the root, "", first.
@@ -53,7 +58,9 @@ func (s *Writer) Flush() error {
 	if s.err != nil || len(s.buf) == 0 {
 		return s.err
 	}
-	_, _ = s.sum.Write(s.buf)
+	if s.sum != nil {
+		_, _ = s.sum.Write(s.buf)
+	}
 	if _, err := s.w.Write(s.buf); err != nil {
 		s.err = fmt.Errorf("snapshot: write: %w", err)
 	}
@@ -61,7 +68,7 @@ func (s *Writer) Flush() error {
 	return s.err
 }
 
-// Finish ends the snapshot, which is exact at zxid. Without a digest it ends in the form that readers with digests on
+// Finish ends the file, which is exact at zxid. Without a digest it ends in the form that readers with digests on
 // and off load, in 3.8 and in 3.9.
 func (s *Writer) Finish(zxid proto.Zxid, digest uint64, withDigest bool) error {
 	s.buf = jute.AppendString(s.buf, "/")
