@@ -22,8 +22,9 @@ var layers = map[string]string{
 	"tree": "jute proto txn", "prep": "jute proto txn tree auth session",
 	"serve": "jute proto tree watch session auth",
 	// agreement: pure, then its shell
-	"ensemble": "", "election": "proto ensemble", "zab": "proto txn ensemble election",
+	"ensemble": "", "election": "jute proto ensemble", "zab": "jute proto txn session ensemble election",
 	"peer": "jute proto txn ensemble election zab session metrics",
+	"sim": "jute proto txn session auth watch tree prep serve ensemble election zab vfs txnlog snapshot datadir",
 	// disk
 	"vfs": "", "txnlog": "vfs jute proto txn", "snapshot": "vfs jute proto tree",
 	"datadir": "vfs proto txn txnlog snapshot tree metrics",
@@ -33,7 +34,7 @@ var layers = map[string]string{
 	"metrics":  "", "admin": "metrics",
 	// assembly
 	"invariant": "", "systemd": "", "config": "ensemble",
-	"daemon": "jute proto txn session auth watch tree prep serve ensemble zab peer vfs txnlog snapshot datadir pipeline " +
+	"daemon": "jute proto txn session auth watch tree prep serve ensemble election zab peer vfs txnlog snapshot datadir pipeline " +
 		"server metrics admin systemd config",
 	// users
 	"client": "jute proto", "load": "proto client",

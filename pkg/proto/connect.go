@@ -120,6 +120,8 @@ type Request struct {
 	Op      Op
 	Body    []byte
 	IDs     []ID
+	// Moved says that the request came by another server than the one that owns its session; the leader sets it.
+	Moved bool
 }
 
 // An EventType is what happened to a watched node.

@@ -39,6 +39,15 @@ type Slot struct {
 	Request *proto.Request
 }
 
+// A Delivery is one thing that the apply loop is given, in the order of all that happens to the tree: a committed entry;
+// or a Tree to go on with in the place of the present one; or a client's Sync, up to which everything has come; or, with
+// nothing but a zxid, an epoch that begins.
+type Delivery struct {
+	Entry
+	Sync *proto.Request
+	Tree any
+}
+
 // A Header says who asked for a txn and when. Cxid is the client's xid; it and Session are 0 for what a server made.
 type Header struct {
 	Session int64

@@ -16,10 +16,26 @@ func entries(zs ...proto.Zxid) []txn.Entry {
 	return out
 }
 
+func requests(count int) []*proto.Request {
+	rs := make([]*proto.Request, count)
+	for i := range rs {
+		rs[i] = &proto.Request{Op: proto.OpSetData}
+	}
+	return rs
+}
+
 func zxids(es []txn.Entry) []proto.Zxid {
 	var out []proto.Zxid
 	for _, e := range es {
 		out = append(out, e.Zxid)
+	}
+	return out
+}
+
+func delivered(ds []txn.Delivery) []proto.Zxid {
+	var out []proto.Zxid
+	for _, d := range ds {
+		out = append(out, d.Zxid)
 	}
 	return out
 }
@@ -40,15 +56,15 @@ func equal(a, b []proto.Zxid) bool {
 func submit(t *testing.T, n *Node, count int) []proto.Zxid {
 	t.Helper()
 	var ef Effects
-	n.Step(Submit{make([]*proto.Request, count)}, &ef)
+	n.Step(0, Submit{requests(count)}, &ef)
 	var zs []proto.Zxid
 	for _, s := range ef.Prepare {
 		zs = append(zs, s.Zxid)
 	}
 	ef.Reset()
-	n.Step(Propose{entries(zs...)}, &ef)
+	n.Step(0, Propose{entries(zs...)}, &ef)
 	if !equal(zxids(ef.Append), zs) || len(ef.Deliver) > 0 {
-		t.Fatalf("proposing %v appends %v and delivers %v", zs, zxids(ef.Append), zxids(ef.Deliver))
+		t.Fatalf("proposing %v appends %v and delivers %v", zs, zxids(ef.Append), delivered(ef.Deliver))
 	}
 	return zs
 }
@@ -60,15 +76,15 @@ func TestNothingIsDeliveredBeforeItIsDurable(t *testing.T) {
 		t.Fatalf("requests got %v, want %v", first, want)
 	}
 	var ef Effects
-	n.Step(Synced{first[0]}, &ef)
-	if !equal(zxids(ef.Deliver), first[:1]) || n.Outstanding() != 2 {
-		t.Fatalf("synced %v delivers %v", first[0], zxids(ef.Deliver))
+	n.Step(0, Synced{first[0]}, &ef)
+	if !equal(delivered(ef.Deliver), first[:1]) || n.Outstanding() != 2 {
+		t.Fatalf("synced %v delivers %v", first[0], delivered(ef.Deliver))
 	}
 	ef.Reset()
-	n.Step(Synced{first[0]}, &ef) // told twice
-	n.Step(Synced{second[0]}, &ef)
-	if !equal(zxids(ef.Deliver), []proto.Zxid{first[1], second[0]}) || n.Committed() != second[0] {
-		t.Fatalf("synced %v delivers %v", second[0], zxids(ef.Deliver))
+	n.Step(0, Synced{first[0]}, &ef) // told twice
+	n.Step(0, Synced{second[0]}, &ef)
+	if !equal(delivered(ef.Deliver), []proto.Zxid{first[1], second[0]}) || n.Committed() != second[0] {
+		t.Fatalf("synced %v delivers %v", second[0], delivered(ef.Deliver))
 	}
 	if got, ok := n.CommittedSince(nil, first[1]); !ok || !equal(zxids(got), second) {
 		t.Fatalf("committed since %v: %v, %v", first[1], zxids(got), ok)
@@ -92,9 +108,9 @@ func TestCounterRunsOut(t *testing.T) {
 		t.Fatalf("zxids %v, want %v", got, want)
 	}
 	var ef Effects
-	n.Step(Synced{want[1]}, &ef)
-	if !equal(zxids(ef.Deliver), want) {
-		t.Fatalf("delivered %v", zxids(ef.Deliver))
+	n.Step(0, Synced{want[1]}, &ef)
+	if !equal(delivered(ef.Deliver), want) {
+		t.Fatalf("delivered %v", delivered(ef.Deliver))
 	}
 }
 
@@ -106,21 +122,21 @@ func TestProposalOutOfOrderIsABrokenInvariant(t *testing.T) {
 	}()
 	n := NewStandalone(Start{CommitLogCap: 1})
 	var ef Effects
-	n.Step(Submit{make([]*proto.Request, 2)}, &ef)
-	n.Step(Propose{entries(2)}, &ef)
+	n.Step(0, Submit{requests(2)}, &ef)
+	n.Step(0, Propose{entries(2)}, &ef)
 }
 
 func TestStepsAllocateLittle(t *testing.T) {
 	n := NewStandalone(Start{CommitLogCap: 500})
 	var ef Effects
-	rs := make([]*proto.Request, 1)
+	rs := requests(1)
 	es := make([]txn.Entry, 1)
 	got := testing.AllocsPerRun(1000, func() {
 		ef.Reset()
-		n.Step(Submit{rs}, &ef)
+		n.Step(0, Submit{rs}, &ef)
 		es[0].Zxid = ef.Prepare[0].Zxid
-		n.Step(Propose{es}, &ef)
-		n.Step(Synced{es[0].Zxid}, &ef)
+		n.Step(0, Propose{es}, &ef)
+		n.Step(0, Synced{es[0].Zxid}, &ef)
 	})
 	if got > 3 { // the inputs themselves
 		t.Fatalf("a write costs %v allocations", got)

@@ -1,0 +1,202 @@
+package zab
+
+import (
+	"math"
+	"slices"
+
+	"github.com/zabd/zabd/pkg/ensemble"
+	"github.com/zabd/zabd/pkg/invariant"
+	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/session"
+	"github.com/zabd/zabd/pkg/txn"
+)
+
+// ownSync is a sync of a client of ours that waits until everything up to a zxid has been committed.
+type ownSync struct {
+	behind proto.Zxid
+	req    *proto.Request
+}
+
+// next returns the zxid behind z. A standalone server whose epoch has used up its counter goes on in the next epoch.
+// (The zxid with counter 0 stands for the beginning of an epoch and is never a txn's.)
+func next(z proto.Zxid) proto.Zxid {
+	if z.Counter() == math.MaxUint32 {
+		return proto.MakeZxid(z.Epoch()+1, 1)
+	}
+	return z + 1
+}
+
+// follows tells whether an entry may stand right behind another.
+func (n *Node) follows(z, behind proto.Zxid) bool {
+	return behind == next(z) || behind.Epoch() > z.Epoch() && behind.Counter() == 1
+}
+
+// onSubmit gives each request its place in the order of all writes, or sends it to the leader who does.
+func (n *Node) onSubmit(rs []*proto.Request, ef *Effects) {
+	switch {
+	case n.lead != nil && n.serving:
+		for _, r := range rs {
+			if n.lead == nil {
+				return // the epoch's zxids have run out
+			}
+			if r.Op == proto.OpSync {
+				n.ownSync(r, ef)
+				continue
+			}
+			n.admit(r, session.Self, ef)
+		}
+	case n.follow != nil && n.serving:
+		n.forward(rs, ef)
+	}
+}
+
+// admit decides who a request is from, and has it prepared. The end of a session is anybody's to ask for.
+func (n *Node) admit(r *proto.Request, origin int64, ef *Effects) {
+	l := n.lead
+	z := next(l.assigned)
+	if n.role == Leading && z.Counter() == math.MaxUint32 {
+		n.leave(ef, "epoch %d has no zxids left: another must begin", l.epoch)
+		return
+	}
+	l.assigned = z
+	switch {
+	case r.Op == proto.OpCreateSession && origin != session.Self:
+		n.sessions.Own(r.Session, origin)
+	case r.Op == proto.OpCreateSession:
+	case r.Op == proto.OpCloseSession:
+		n.sessions.Close(r.Session)
+	default:
+		r.Moved = !n.sessions.Claim(r.Session, origin)
+	}
+	ef.Prepare = append(ef.Prepare, txn.Slot{Zxid: z, Request: r})
+}
+
+func (n *Node) ownSync(r *proto.Request, ef *Effects) {
+	l := n.lead
+	if n.last() >= l.assigned {
+		ef.Deliver = append(ef.Deliver, txn.Delivery{Sync: r})
+		return
+	}
+	l.syncs = append(l.syncs, ownSync{l.assigned, r})
+}
+
+// onPropose has the prepared entries logged, by us and by all followers, and waits for a quorum to hold them.
+func (n *Node) onPropose(es []txn.Entry, ef *Effects) {
+	l := n.lead
+	if l == nil {
+		return
+	}
+	for _, e := range es {
+		if e.Zxid != next(l.proposed) || e.Zxid > l.assigned {
+			invariant.That(false, "zab: propose %v after %v, assigned %v", e.Zxid, l.proposed, l.assigned)
+		}
+		l.proposed = e.Zxid
+		n.append(e, ef)
+	}
+	n.Stats.Proposals += int64(len(es))
+	for _, x := range l.learners {
+		if !x.live || x.observer {
+			continue
+		}
+		for _, e := range es {
+			n.send(x, Packet{Type: TypeProposal, Zxid: e.Zxid, Data: e.Bytes}, ef)
+		}
+		if x.watched <= x.acked && len(es) > 0 {
+			x.watched, x.since = l.proposed, n.now
+		}
+	}
+}
+
+// onSynced records that our own log is durable up to and including z.
+func (n *Node) onSynced(z proto.Zxid, ef *Effects) {
+	if z <= n.synced || z > n.logged {
+		return
+	}
+	n.synced = z
+	switch {
+	case n.lead != nil && n.lead.established:
+		n.onAck(n.lead.slot, z, ef)
+	case n.follow != nil:
+		n.acknowledge(ef)
+	}
+}
+
+// onAck records that the voter in slot has stored everything through z, and commits what a quorum now holds.
+func (n *Node) onAck(slot int, z proto.Zxid, ef *Effects) {
+	l := n.lead
+	if z <= l.acked[slot] {
+		return
+	}
+	l.acked[slot] = z
+	var last proto.Zxid
+	to := n.head
+	for to < len(n.pending) && ensemble.Reached(l.quorum, l.acked, n.pending[to].Zxid) {
+		last = n.pending[to].Zxid
+		to++
+	}
+	if to == n.head {
+		return
+	}
+	for _, x := range l.learners {
+		if x.live {
+			n.announce(x, n.pending[n.head:to], ef)
+		}
+	}
+	for _, e := range n.pending[n.head:to] {
+		n.keep(e, ef)
+	}
+	n.deliver(last, ef)
+	for _, x := range l.learners {
+		n.releaseSyncs(x, ef)
+	}
+	done := 0
+	for done < len(l.syncs) && l.syncs[done].behind <= n.last() {
+		ef.Deliver = append(ef.Deliver, txn.Delivery{Sync: l.syncs[done].req})
+		done++
+	}
+	l.syncs = slices.Delete(l.syncs, 0, done)
+}
+
+// announce tells a learner what is committed.
+func (n *Node) announce(x *learner, es []txn.Entry, ef *Effects) {
+	switch {
+	case x.observer:
+		for _, e := range es {
+			n.send(x, Packet{Type: TypeInform, Zxid: e.Zxid, Data: e.Bytes}, ef)
+		}
+	case x.extensions&CumulativeCommit != 0:
+		n.send(x, Packet{Type: TypeCommit, Zxid: es[len(es)-1].Zxid}, ef)
+	default:
+		for _, e := range es {
+			n.send(x, Packet{Type: TypeCommit, Zxid: e.Zxid}, ef)
+		}
+	}
+}
+
+// releaseSyncs answers the syncs of a learner's clients that have waited long enough.
+func (n *Node) releaseSyncs(x *learner, ef *Effects) {
+	done := 0
+	for done < len(x.syncs) && x.syncs[done] <= n.last() {
+		n.send(x, Packet{Type: TypeSync}, ef)
+		done++
+	}
+	x.syncs = slices.Delete(x.syncs, 0, done)
+}
+
+// onApplied begins to serve: the tree has all that went before this epoch, so that requests can be checked against it.
+func (n *Node) onApplied(z proto.Zxid, ef *Effects) {
+	l := n.lead
+	if l == nil || n.role != Leading || !l.established || l.ready || z < proto.MakeZxid(l.epoch, 0) {
+		return
+	}
+	l.ready, n.serving = true, true
+	ef.Lead = true
+	n.trackSessions()
+	waiting := l.waiting
+	l.waiting = nil
+	for _, f := range waiting {
+		if n.lead == l {
+			f(ef)
+		}
+	}
+}
