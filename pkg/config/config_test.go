@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -129,6 +130,18 @@ func TestAddressTemplate(t *testing.T) {
 clientPortAddress={{ GetAllInterfaces | include "name" "lo" | include "type" "IPv4" | attr "address" }}`), nil, nil)
 	if err != nil || cfg.ClientPortAddress != "127.0.0.1" {
 		t.Fatalf("address = %q, %v", cfg.ClientPortAddress, err)
+	}
+}
+
+func TestTheManualNamesEveryKey(t *testing.T) {
+	manual, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range keys {
+		if !regexp.MustCompile(`\b` + regexp.QuoteMeta(k.name) + `\b`).Match(manual) {
+			t.Errorf("docs/operations.md does not name %s", k.name)
+		}
 	}
 }
 
