@@ -41,16 +41,13 @@ func (e *Election) count(now time.Duration, from ensemble.ID, n Notification, ef
 	if !voter || !e.Members.IsVoter(n.Leader) {
 		return
 	}
-	switch {
-	case e.waiting && !better(n.Vote, e.proposal):
-		// Only what is better counts now, whatever the sender's state and round; and who agrees need not be waited for.
-		if n.State == Looking && n.Vote == e.proposal {
-			e.votes[slot] = ballot{Vote: n.Vote, cast: true}
-			e.settle(now, ef)
-		}
-	case n.State == Looking:
+	if e.waiting && n.Round != e.round && !better(n.Vote, e.proposal) {
+		return // it cannot change the outcome; ZooKeeper discards those of this round as well, which may end the wait
+	}
+	switch n.State {
+	case Looking:
 		e.onVote(now, slot, n, ef)
-	case n.State == Following || n.State == Leading:
+	case Following, Leading:
 		e.onDecided(now, slot, n, ef)
 	}
 }

@@ -83,9 +83,9 @@ type Election struct {
 	state    State
 	begun    bool // Look has been called
 	round    int64
-	vote     Vote  // of the last election; before the first one is decided, for ourselves
-	initial  Vote  // what we stand for in this election
-	proposal Vote  // the best so far
+	vote     Vote // of the last election; before the first one is decided, for ourselves
+	initial  Vote // what we stand for in this election
+	proposal Vote // the best so far
 	votes    []ballot
 	others   []ballot // of servers that say they have a leader, whatever their round
 

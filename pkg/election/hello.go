@@ -48,7 +48,8 @@ func (h *Hello) AppendTo(dst []byte) []byte {
 	}
 	dst = jute.AppendLong(dst, h.Version)
 	dst = jute.AppendLong(dst, int64(h.ID))
-	return jute.AppendString(dst, strings.Join(texts, "|"))
+	text := strings.Join(texts, "|")
+	return append(jute.AppendInt(dst, int32(len(text))), text...)
 }
 
 // DecodeHello reads a handshake at the start of b and returns how many bytes it takes; 0 and no error if b does not hold
