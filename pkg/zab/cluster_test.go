@@ -48,8 +48,9 @@ type host struct {
 	node              *Node
 	up                bool
 	life              int
-	log               []txn.Entry // durable
-	base              proto.Zxid  // of the snapshot below the log
+	log               []txn.Entry  // durable
+	base              proto.Zxid   // of the snapshot below the log
+	below             []proto.Zxid // what that holds
 	accepted, current uint32
 	tree              []proto.Zxid // applied
 	disk              *lane
@@ -96,7 +97,7 @@ func (h *host) last() proto.Zxid {
 func (h *host) start() {
 	h.up = true
 	h.life++
-	h.tree = nil
+	h.tree = slices.Clone(h.below)
 	for _, e := range h.log {
 		h.tree = append(h.tree, e.Zxid)
 	}
@@ -231,7 +232,7 @@ func (h *host) apply(d txn.Delivery) {
 	case d.Sync != nil:
 		h.syncs++
 	case d.Tree != nil:
-		h.tree = slices.Clone(d.Tree.([]proto.Zxid))
+		h.tree = slices.Clone(*d.Tree.(*[]proto.Zxid))
 	case d.Bytes != nil:
 		h.tree = append(h.tree, d.Zxid)
 	}
@@ -262,7 +263,13 @@ func (h *host) store(ef *Effects) {
 		case Truncate:
 			h.disk.add(alive(func() { h.truncate(s) }))
 		case Install:
-			h.disk.add(alive(func() { h.log, h.base = nil, s.Zxid; h.step(Stored{}) }))
+			h.disk.add(alive(func() {
+				for _, e := range s.Entries {
+					*s.Tree.(*[]proto.Zxid) = append(*s.Tree.(*[]proto.Zxid), e.Zxid)
+				}
+				h.log, h.base, h.below = nil, s.Zxid, slices.Clone(*s.Tree.(*[]proto.Zxid))
+				h.step(Stored{})
+			}))
 		case AppendBehind:
 			write(s.Entries)
 			h.disk.add(alive(func() { h.step(Stored{}) }))
@@ -278,11 +285,11 @@ func (h *host) truncate(s Truncate) {
 	h.log = slices.DeleteFunc(h.log, func(e txn.Entry) bool { return e.Zxid > s.To })
 	a := Stored{Last: h.last()}
 	if s.Rebuild {
-		tree := []proto.Zxid{}
+		tree := slices.Clone(h.below)
 		for _, e := range h.log {
 			tree = append(tree, e.Zxid)
 		}
-		a.Tree = tree
+		a.Tree = &tree
 	}
 	h.step(a)
 }
@@ -343,7 +350,7 @@ func (h *host) stream(s Stream) {
 		}
 		l.add(func() {
 			o.got["SNAP"]++
-			o.step(Received{Link: s.Link, Packet: Packet{Type: TypeSnap, Zxid: z}, Tree: append([]proto.Zxid{}, tree...)})
+			o.step(Received{Link: s.Link, Packet: Packet{Type: TypeSnap, Zxid: z}, Tree: &tree})
 		})
 		h.disk.add(func() { h.step(Streamed{s.Link, z}) })
 		return

@@ -84,7 +84,7 @@ type Node struct {
 	acceptedEpoch, currentEpoch uint32
 
 	applied   proto.Zxid  // delivered to the tree, or in it from the start
-	committed proto.Zxid  // known to be: by a leader that was established, or by ourselves
+	committed proto.Zxid  // an entry that is known to be, by a leader that was established, or by ourselves
 	logged    proto.Zxid  // appended, though perhaps not synced
 	synced    proto.Zxid  // durable, as far as we were told
 	pending   []txn.Entry // from head on
@@ -281,7 +281,9 @@ func (n *Node) deliver(z proto.Zxid, ef *Effects) {
 		n.pending[n.head] = noEntry // its bytes are the collector's once the committed log drops them
 		n.head++
 	}
-	n.committed = max(n.committed, z)
+	if z.Counter() != 0 { // or else it is no entry's, and a later leader need not know it
+		n.committed = max(n.committed, z)
+	}
 	if 2*n.head >= len(n.pending) { // close the gap when that costs no more than what made it
 		kept := copy(n.pending, n.pending[n.head:])
 		clear(n.pending[kept:])
@@ -315,4 +317,29 @@ func (n *Node) check() {
 	if n.head < len(n.pending) && n.pending[n.head].Zxid <= n.applied {
 		invariant.That(false, "zab: %v is pending, and %v applied", n.pending[n.head].Zxid, n.applied)
 	}
+}
+
+// Describe says in one line what the node is and how its ensemble stands, for whoever operates it.
+func (n *Node) Describe() string {
+	switch {
+	case n.role == Standalone:
+		return fmt.Sprintf("standalone, zxid %v", n.committed)
+	case n.role == Looking:
+		seen, of := 1, len(n.members.Voters())
+		for _, id := range n.members.Voters() {
+			if id != n.self && n.el.Reachable(id) {
+				seen++
+			}
+		}
+		return fmt.Sprintf("looking, %d/%d voters seen", seen, of)
+	case n.lead != nil:
+		voters, of, _ := n.Synced()
+		if !n.serving {
+			return fmt.Sprintf("leading, %d/%d voters in sync", voters, of)
+		}
+		return fmt.Sprintf("leader, epoch %d, zxid %v, %d/%d voters in sync", n.currentEpoch, n.last(), voters, of)
+	case !n.serving:
+		return fmt.Sprintf("joining leader %d", n.follow.leader)
+	}
+	return fmt.Sprintf("%v of %d, epoch %d, zxid %v", n.role, n.follow.leader, n.currentEpoch, n.applied)
 }
