@@ -111,12 +111,27 @@ func (r *Reader) peek(n int) ([]byte, error) {
 	if have < want {
 		got, err := r.f.ReadAt(r.buf[have:want], r.at+int64(have))
 		r.buf = r.buf[:have+got]
-		if err != nil && !(errors.Is(err, io.EOF) && have+got == want) {
-			return nil, &DiskError{"read", r.path, err}
+		if err := r.ended(r.at+int64(have+got), err); err != nil {
+			return nil, err
 		}
 	}
 	return r.buf[:min(n, len(r.buf))], nil
 }
+
+// ended looks at the outcome of a read up to offset at. A file that is shorter than it was has lost its padding.
+func (r *Reader) ended(at int64, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, io.EOF):
+		r.size = min(r.size, at)
+		return nil
+	}
+	return &DiskError{"read", r.path, err}
+}
+
+// seek goes to the offset of a record, and forgets what was read ahead.
+func (r *Reader) seek(at int64) { r.at, r.off, r.buf = at, 0, r.buf[:0] }
 
 // Next returns the next entry, whose bytes are valid until the next call; io.EOF at the end, whatever kind of end it
 // is.
@@ -179,13 +194,13 @@ func (r *Reader) scan(at int64, f func(piece []byte, at int64) bool) error {
 	for at < r.size {
 		n := int(min(int64(len(buf)), r.size-at))
 		got, err := r.f.ReadAt(buf[:n], at)
-		if got < n {
-			return &DiskError{"read", r.path, err}
+		if err := r.ended(at+int64(got), err); err != nil {
+			return err
 		}
-		if !f(buf[:n], at) {
+		if !f(buf[:got], at) {
 			return nil
 		}
-		at += int64(n)
+		at += int64(got)
 	}
 	return nil
 }

@@ -10,6 +10,9 @@
 // a bad record with no valid record beginning more than one batch behind it is a torn write and is cut off; any other
 // bad record stops the server.
 //
+// One goroutine writes (Writer), any number read what is durable beside it (Cursor), and a start reads file by file
+// (Reader).
+//
 // A file is prepared ahead, by zeros that are on the disk before it is needed, so that a sync writes data and nothing
 // else. Until it is used it bears a name that no server takes for a log.
 package txnlog

@@ -2,6 +2,7 @@ package txnlog
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"sync"
@@ -22,6 +23,8 @@ type Options struct {
 	Warn     func(string) // told what the log survives, such as no room to prepare the next file; from any goroutine
 	Inline   bool         // prepare files in Sync and not on a goroutine, so that a seed decides all
 	Last     proto.Zxid   // the newest entry that is in the directory
+
+	MaxRecord int // longest payload that a Cursor believes (DefaultMaxRecord)
 }
 
 const (
@@ -47,6 +50,7 @@ type Writer struct {
 	roll        bool  // the next batch begins a file
 	err         error
 	prep        *preparer
+	tail        *tail
 	closed      bool
 	size        atomic.Int64 // of all files that this Writer has written, without what is only preallocated
 }
@@ -76,7 +80,10 @@ func NewWriter(fs vfs.FS, o Options) *Writer {
 	if o.Warn == nil {
 		o.Warn = func(string) {}
 	}
-	w := &Writer{fs: fs, o: o, last: o.Last}
+	if o.MaxRecord <= 0 {
+		o.MaxRecord = DefaultMaxRecord
+	}
+	w := &Writer{fs: fs, o: o, last: o.Last, tail: &tail{last: o.Last}}
 	w.prep = startPreparer(fs, o)
 	return w
 }
@@ -131,6 +138,7 @@ func (w *Writer) flush() error {
 		}
 	}
 	c.pos.Store(end)
+	w.tail.advance(w.first, at, end, w.last)
 	w.size.Add(int64(len(w.buf)))
 	w.buf = w.buf[:0]
 	if cap(w.buf) > keepBuffer {
@@ -163,6 +171,7 @@ func (w *Writer) choose() error {
 	if f == nil || err != nil {
 		return err // without an error: the next file is not there yet, and this one goes on
 	}
+	w.tail.begin(next)
 	if err := w.fs.Rename(f.path, next); err != nil {
 		return &DiskError{"rename", f.path, errors.Join(err, f.close())}
 	}
@@ -185,13 +194,17 @@ func (w *Writer) Size() int64 { return w.size.Load() }
 // Last returns the newest zxid appended.
 func (w *Writer) Last() proto.Zxid { return w.last }
 
-// Close syncs what was appended and closes the file. The one that was prepared is removed.
+// Close syncs what was appended and closes the file. The one that was prepared is removed. Every Cursor ends.
 func (w *Writer) Close() error {
 	if w.closed {
 		return nil
 	}
 	w.closed = true
 	err := w.Sync()
+	w.tail.close()
+	if w.err == nil {
+		w.err = fmt.Errorf("txnlog: append to %s: %w", w.o.Dir, fs.ErrClosed)
+	}
 	w.prep.close()
 	if w.cur == nil {
 		return err
