@@ -243,7 +243,7 @@ func TestCursorWhoseEntriesAreGone(t *testing.T) {
 }
 
 func TestAround(t *testing.T) {
-	w := NewWriter(memDir(t, 1), Options{Dir: dir, Inline: true})
+	w := NewWriter(memDir(t, 1), Options{Dir: dir, FileSize: 4096, Inline: true})
 	if below, above, err := w.Around(7); below != 0 || above != 0 || err != nil {
 		t.Errorf("in an empty log: Around(7) = %v, %v, %v", below, above, err)
 	}
@@ -274,7 +274,7 @@ func TestAround(t *testing.T) {
 
 // TestTrap20_RepeatedZxidIsReadOnce reads what ZooKeeper 3.9 has written for an undecodable write.
 func TestTrap20_RepeatedZxidIsReadOnce(t *testing.T) {
-	w := NewWriter(memDir(t, 1), Options{Dir: dir, Inline: true})
+	w := NewWriter(memDir(t, 1), Options{Dir: dir, FileSize: 4096, Inline: true})
 	write(t, w, entry(1, 300), entry(2, 300), entry(2, 300), entry(3, 300))
 	if got := fmt.Sprint(collect(t, w.Cursor(0), noBound)); got != "[0x1 0x2 0x3]" {
 		t.Errorf("the cursor gives %s", got)
@@ -308,16 +308,16 @@ func (f *meteredFile) ReadAt(p []byte, off int64) (int, error) {
 // TestCursorNearTheEndReadsLittle: a learner that joins costs the same, however long the file has grown.
 func TestCursorNearTheEndReadsLittle(t *testing.T) {
 	files := &metered{FS: memDir(t, 1)}
-	w := NewWriter(files, Options{Dir: dir, Inline: true})
-	for z := proto.Zxid(1); z <= 200; z++ {
+	w := NewWriter(files, Options{Dir: dir, FileSize: 8 << 20, Inline: true})
+	for z := proto.Zxid(1); z <= 70; z++ {
 		write(t, w, entry(z, 100<<10))
 	}
-	c := w.Cursor(199)
-	if e, err := c.Next(noBound); err != nil || e.Zxid != 200 {
+	c := w.Cursor(69)
+	if e, err := c.Next(noBound); err != nil || e.Zxid != 70 {
 		t.Fatalf("Next() = %v, %v", e.Zxid, err)
 	}
 	if most := 3 * readAhead; files.bytes > most {
-		t.Errorf("%d bytes were read of 20 MB, want at most %d", files.bytes, most)
+		t.Errorf("%d bytes were read of 7 MB, want at most %d", files.bytes, most)
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
