@@ -1,43 +1,101 @@
-// Package peer is the shell of package zab: the one loop that owns the node and the table of sessions, and the log
-// writer beside it. It brings inputs to the node in batches, carries out what the node asks for, and decides nothing
+// Package peer is the shell of package zab: the one loop that owns the node, the log writer beside it, and the links to
+// the other servers. It brings inputs to the node in batches, carries out what the node asks for, and decides nothing
 // of the protocol itself.
 //
-//	clients -> Submit -> loop -> Prepare -> log writer -> Synced -> loop -> Deliver -> apply loop
+//	clients  -> Submit -> loop -> Prepare -> log writer -> Synced -> loop -> Deliver -> apply loop
+//	learners -> link    ->                -> link       -> ACK    ->
+//
+//	loop.go      one turn: what has come in, what the node makes of it, what follows
+//	storage.go   the log writer
+//	quorum.go    links on the quorum port; link.go is one of them, packets.go cuts its input
+//	election.go  links on the election port; election_conn.go is one of them
+//	dial.go      ports and connections; gate.go: what bounds them
 //
 // The loop never blocks on a send: its inbox and the queues that it fills are slices under a mutex, swapped whole, with
-// one wake-up for as much as has queued up. They are bounded by what clients may have outstanding (package server).
+// one wake-up for as much as has queued up. What comes in is bounded by what clients may have outstanding (package
+// server) and by the links' gates; what goes out to a peer is bounded in bytes: behind that, the link is closed, and the
+// learner synchronises again.
 package peer
 
 import (
-	"runtime"
+	"context"
+	"io"
+	"log/slog"
+	"net"
 	"sync"
 	"time"
 
-	"github.com/zabd/zabd/pkg/jute"
+	"github.com/zabd/zabd/pkg/ensemble"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/session"
 	"github.com/zabd/zabd/pkg/txn"
 	"github.com/zabd/zabd/pkg/zab"
 )
 
-// Log is what package peer asks of stable storage. Package datadir provides it.
+// Log is what package peer asks of stable storage. The log writer calls what changes it; Find and ReadFrom are called
+// beside it.
 type Log interface {
 	// Append takes entries for the next Sync.
 	Append(entries []txn.Entry) error
 	// Sync makes everything appended durable.
 	Sync() error
+	// SaveEpochs makes both epochs durable.
+	SaveEpochs(accepted, current uint32) error
+	// Truncate removes everything above a zxid and tells what is left, or removes nothing and returns ErrNoBase.
+	Truncate(to proto.Zxid, rebuild bool) (Left, error)
+	// Install applies entries to a received tree, makes it durable as the snapshot at a zxid, and removes all else.
+	Install(tree any, entries []txn.Entry, at proto.Zxid) error
+	// Find looks for a learner's last zxid.
+	Find(last proto.Zxid) (Found, error)
+	// ReadFrom returns the entries behind a zxid, as far as they are durable.
+	ReadFrom(after proto.Zxid) (Entries, error)
+}
+
+// Left is what a truncation has left: the last zxid, and the tree if it was asked for.
+type Left struct {
+	Last proto.Zxid
+	Tree any
+}
+
+// Found is what the log's files know around a zxid: whether they reach back far enough and are small enough to be sent,
+// the newest entry that is not above it, and the one behind that (0 if there is none).
+type Found struct {
+	Usable      bool
+	Floor, Next proto.Zxid
+}
+
+// Entries is a place in the log.
+type Entries interface {
+	// Next returns the next entry; io.EOF if there is none up to and including through.
+	Next(through proto.Zxid) (txn.Entry, error)
+	io.Closer
+}
+
+// Trees sends whole trees to learners and takes those that a leader sends.
+type Trees interface {
+	// Send writes the tree as it stands. begin is called first, with the zxid at which it stands.
+	Send(w io.Writer, begin func(proto.Zxid) error) error
+	// Restore reads a tree that stands at a zxid, and nothing behind it.
+	Restore(r io.Reader, at proto.Zxid) (any, error)
 }
 
 // Service is the server that the peer replicates for. Package pipeline provides it. No method may block for long.
 type Service interface {
 	// Prepare appends the entry of each request to dst, in order.
 	Prepare(dst []txn.Entry, batch []txn.Slot) []txn.Entry
-	// Deliver takes committed entries, to be applied in order. It keeps the entries and not the slice.
-	Deliver(entries []txn.Entry)
-	// Heard tells when a session's client was last heard of, and the timeout it has agreed to; false if unknown here.
-	Heard(id int64) (last, timeout time.Duration, ok bool)
-	// Expiring tells that a session is about to be closed: it takes no requests and no connection any more.
-	Expiring(id int64)
+	// Lead says that nothing is in preparation any more.
+	Lead()
+	// Deliver takes what happens to the tree, in order. It keeps what is in the slice and not the slice.
+	Deliver(ds []txn.Delivery)
+	// NotifyApplied has Peer.Applied called as soon as the tree has everything up to z.
+	NotifyApplied(z proto.Zxid)
+	// Validated answers Peer.Revalidate.
+	Validated(id int64, ok bool)
+	// Serve says that clients are to be served, behind what was delivered; Unserve that they are not. In between, Extend
+	// says until when, by Config.Clock, reads may be answered.
+	Serve()
+	Extend(until time.Duration)
+	Unserve()
 }
 
 // Config is what a Peer needs.
@@ -45,185 +103,118 @@ type Config struct {
 	Node     *zab.Node
 	Log      Log
 	Service  Service
-	Sessions *session.Table // with all sessions that live
 	Clock    func() time.Duration
-	Tick     time.Duration // between looks at the sessions
-	MaxBatch int           // bytes that the log writer may append before it syncs
-	Durable  func()        // called by the log writer after each sync
-	Fatal    func(error)   // called once, when the log has failed; nothing is acknowledged afterwards
+	MaxBatch int         // bytes that the log writer may append before it syncs
+	Durable  func()      // called by the log writer after each sync
+	Fatal    func(error) // called once, when the server cannot go on; nothing is acknowledged afterwards
+	Logger   *slog.Logger
+	Network  *Network // nil for a standalone server
 }
+
+// Network is what a member of an ensemble needs besides.
+type Network struct {
+	Self    ensemble.ID
+	Members *ensemble.Config
+	// Quorum and Election are the own ports, open.
+	Quorum, Election []net.Listener
+	Dial             Dialer
+	Trees            Trees
+
+	MaxPacket      int           // bytes of a packet on the quorum port
+	MaxQueue       int           // bytes that may wait for a peer to take them (64 MiB)
+	FirstPacket    time.Duration // in which somebody who connects to the quorum port must say something
+	HelloTimeout   time.Duration // likewise on the election port
+	ConnectTimeout time.Duration // to reach a leader's quorum port
+	CnxTimeout     time.Duration // to reach an election port
+	MultiAddress   bool          // the others are told all our election addresses, and not one
+}
+
+const defaultQueue = 64 << 20
 
 // A Peer runs one node.
 type Peer struct {
-	cfg      Config
-	node     *zab.Node      // loop
-	sessions *session.Table // loop
-	log      *logWriter
-	busy     Busy
+	cfg        Config
+	log        *logWriter
+	quorum     *quorumPort   // nil when standalone, as is election
+	election   *electionPort //
+	complaints *complaints
+	busy       Busy
+	progress   progress
 
-	mu    sync.Mutex // guards in
-	in    inbox
-	wake  chan struct{}
-	quit  chan struct{}
-	done  sync.WaitGroup
-	taken inbox // the loop's half of the swap
-	eff   zab.Effects
-	batch []txn.Entry
-}
+	// The lanes of the inbox.
+	wake       waker
+	completed  completions
+	votes      lane[voteEvent]
+	linked     lane[linkEvent]
+	validating lane[session.Touch]
+	requests   lane[*proto.Request]
+	asking     lane[chan<- Status]
 
-// inbox is what has come in since the loop last looked. Completions (synced) and clients have lanes of their own.
-type inbox struct {
-	requests []*proto.Request
-	touches  []touch
-	synced   proto.Zxid
-}
+	cancel  context.CancelFunc // of ctx, which ends the ports
+	ctx     context.Context
+	tasks   sync.WaitGroup
+	failing sync.Once
 
-type touch struct {
-	id      int64
-	timeout time.Duration
+	turnState
 }
 
 // Start begins to run a node.
 func Start(cfg Config) *Peer {
-	p := &Peer{
-		cfg: cfg, node: cfg.Node, sessions: cfg.Sessions,
-		wake: make(chan struct{}, 1), quit: make(chan struct{}),
+	p := &Peer{cfg: cfg, wake: newWaker(), complaints: newComplaints(cfg.Logger)}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.completed.wake, p.votes.wake, p.linked.wake = p.wake, p.wake, p.wake
+	p.validating.wake, p.requests.wake, p.asking.wake = p.wake, p.wake, p.wake
+	p.log = newLogWriter(&cfg, &p.completed, p.fail)
+	p.turnState.init(cfg.Node, cfg.Clock())
+	if n := cfg.Network; n != nil {
+		if n.MaxQueue <= 0 {
+			n.MaxQueue = defaultQueue
+		}
+		p.quorum = newQuorumPort(p)
+		p.election = newElectionPort(p)
+		for _, l := range n.Quorum {
+			p.tasks.Go(func() { p.quorum.accept(l) })
+		}
+		p.election.start(n.Election)
 	}
-	p.log = newLogWriter(cfg, p.onSynced)
-	p.done.Add(2)
-	go func() { defer p.done.Done(); p.loop() }()
-	go func() { defer p.done.Done(); p.log.run() }()
+	p.tasks.Go(p.loop)
+	p.tasks.Go(p.log.run)
 	return p
 }
 
-// Close stops the loop and then the log writer, which first makes durable what has been appended.
+// Close closes the ports and all links, stops the loop, and then the log writer, which first makes durable what has been
+// appended.
 func (p *Peer) Close() {
-	close(p.quit)
+	p.cancel()
+	if n := p.cfg.Network; n != nil {
+		for _, ls := range [][]net.Listener{n.Quorum, n.Election} {
+			for _, l := range ls {
+				_ = l.Close()
+			}
+		}
+		p.quorum.close()
+		p.election.close()
+	}
 	p.log.close()
-	p.done.Wait()
+	p.tasks.Wait()
 }
+
+// fail ends the server: the first reason counts.
+func (p *Peer) fail(err error) { p.failing.Do(func() { p.cfg.Fatal(err) }) }
 
 // Loops returns the stamps of the peer's loops, by name.
 func (p *Peer) Loops() map[string]*Busy {
 	return map[string]*Busy{"peer loop": &p.busy, "log writer": &p.log.busy}
 }
 
-// Submit brings requests of one client in order. The peer keeps the requests and not the slice.
-func (p *Peer) Submit(rs []*proto.Request) {
-	p.mu.Lock()
-	p.in.requests = append(p.in.requests, rs...)
-	p.mu.Unlock()
-	p.poke()
+// Submit brings requests of one client in order: writes and syncs. The peer keeps the requests and not the slice.
+func (p *Peer) Submit(rs []*proto.Request) { p.requests.add(rs...) }
+
+// Revalidate asks whether a session lives whose client has come here, and what its timeout is to be from now on.
+// Service.Validated has the answer; there is none if the server stops serving meanwhile.
+func (p *Peer) Revalidate(id int64, timeout time.Duration) {
+	p.validating.add(session.Touch{ID: id, Timeout: timeout})
 }
 
-// Touch tells that a session has a new timeout.
-func (p *Peer) Touch(id int64, timeout time.Duration) {
-	p.mu.Lock()
-	p.in.touches = append(p.in.touches, touch{id, timeout})
-	p.mu.Unlock()
-	p.poke()
-}
-
-// onSynced is one slot whose newest value wins.
-func (p *Peer) onSynced(z proto.Zxid) {
-	p.mu.Lock()
-	p.in.synced = z
-	p.mu.Unlock()
-	p.poke()
-}
-
-func (p *Peer) poke() {
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (p *Peer) loop() {
-	tick := time.NewTicker(p.cfg.Tick)
-	defer tick.Stop()
-	for {
-		select {
-		case <-p.wake:
-			runtime.Gosched() // readers that have input add it to this turn
-			p.busy.begin()
-			p.turn()
-		case <-tick.C:
-			p.busy.begin()
-			p.expire()
-		case <-p.quit:
-			return
-		}
-		p.busy.end()
-	}
-}
-
-// turn handles all that has come in. What is committed leaves first: somebody waits for it.
-func (p *Peer) turn() {
-	p.mu.Lock()
-	p.in, p.taken = p.taken, p.in
-	p.mu.Unlock()
-	in := &p.taken
-	if in.synced > 0 {
-		p.step(zab.Synced{Zxid: in.synced})
-	}
-	for _, t := range in.touches {
-		if p.sessions.Has(t.id) {
-			p.sessions.Touch(t.id, t.timeout, p.cfg.Clock())
-		}
-	}
-	if len(in.requests) > 0 {
-		p.step(zab.Submit{Requests: in.requests})
-	}
-	clear(in.requests)
-	clear(in.touches)
-	*in = inbox{requests: in.requests[:0], touches: in.touches[:0]}
-}
-
-// step gives the node one input and carries out the effects, until it asks for no more preparation.
-func (p *Peer) step(in zab.Input) {
-	for in != nil {
-		p.eff.Reset()
-		p.node.Step(in, &p.eff)
-		in = nil
-		if len(p.eff.Deliver) > 0 {
-			p.trackSessions(p.eff.Deliver)
-			p.cfg.Service.Deliver(p.eff.Deliver)
-		}
-		if len(p.eff.Append) > 0 {
-			p.log.append(p.eff.Append)
-		}
-		if len(p.eff.Prepare) > 0 {
-			clear(p.batch)
-			p.batch = p.cfg.Service.Prepare(p.batch[:0], p.eff.Prepare)
-			in = zab.Propose{Entries: p.batch}
-		}
-	}
-}
-
-// trackSessions keeps the table in step with the committed opening and closing of sessions.
-func (p *Peer) trackSessions(es []txn.Entry) {
-	for _, e := range es {
-		switch h, _ := txn.DecodeHeader(e.Bytes); h.Type {
-		case proto.OpCreateSession:
-			d := jute.NewDecoder(e.Bytes[txn.HeaderSize:])
-			p.sessions.Touch(h.Session, time.Duration(d.Int())*time.Millisecond, p.cfg.Clock())
-		case proto.OpCloseSession:
-			p.sessions.Remove(h.Session)
-		}
-	}
-}
-
-// expire closes the sessions that have been silent for too long.
-func (p *Peer) expire() {
-	ids := p.sessions.Expire(p.cfg.Clock(), p.cfg.Service.Heard)
-	if len(ids) == 0 {
-		return
-	}
-	rs := make([]*proto.Request, len(ids))
-	for i, id := range ids {
-		p.cfg.Service.Expiring(id)
-		rs[i] = &proto.Request{Session: id, Op: proto.OpCloseSession}
-	}
-	p.step(zab.Submit{Requests: rs})
-}
+// Applied answers Service.NotifyApplied.
+func (p *Peer) Applied(z proto.Zxid) { p.completed.add(completion{in: zab.Applied{Zxid: z}}) }

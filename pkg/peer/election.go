@@ -1,0 +1,328 @@
+package peer
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/zabd/zabd/pkg/election"
+	"github.com/zabd/zabd/pkg/ensemble"
+	"github.com/zabd/zabd/pkg/zab"
+)
+
+const (
+	firstBackoff = 50 * time.Millisecond
+	lastBackoff  = 5 * time.Second
+	// callTime is for a larger id to call back. To ask again before would make ZooKeeper drop the link that it has made.
+	callTime = 500 * time.Millisecond
+
+	mostGreeters        = 1 << 8 // connections that have not said who they are
+	mostGreetersPerHost = 16
+)
+
+// electionPort keeps one link to every other server that takes part in elections: it is opened by the larger id. A
+// smaller one that wants a link connects, says who it is, and is called back. Links stay open between elections.
+//
+// What has to be sent to a server waits in one place, where a later message replaces an earlier one; and when a link is
+// opened the last one is sent again. So votes may come late, twice, or not at all.
+type electionPort struct {
+	cfg        *Network
+	events     *lane[voteEvent]
+	complaints *complaints
+	door       *doorkeeper
+	ctx        context.Context
+	tasks      *sync.WaitGroup
+	hello      []byte
+
+	mu     sync.Mutex // guards what follows and the correspondents
+	others map[ensemble.ID]*correspondent
+	closed bool
+}
+
+// voteEvent is what the loop learns from the election port. gate and size are those of a message.
+type voteEvent struct {
+	in   zab.Input
+	gate *gate
+}
+
+// correspondent is another server, as the election port sees it.
+type correspondent struct {
+	id      ensemble.ID
+	addrs   []ensemble.Addr
+	wanted  bool            // a link is kept open; otherwise only as long as there is something to send
+	conn    *electionConn   // nil = none
+	next    []byte          // the frame that waits to be sent
+	last    []byte          // the frame that was taken last
+	callTo  []ensemble.Addr // where it has asked to be called back, which we have not done yet
+	asked   time.Time       // when we have asked to be called back
+	knock   waker           // a link is needed at once
+	backoff time.Duration
+}
+
+func newElectionPort(p *Peer) *electionPort {
+	cfg := p.cfg.Network
+	e := &electionPort{
+		cfg: cfg, events: &p.votes, complaints: p.complaints, ctx: p.ctx, tasks: &p.tasks,
+		door: newDoorkeeper(mostGreeters, mostGreetersPerHost), others: make(map[ensemble.ID]*correspondent),
+	}
+	for _, m := range cfg.Members.Members {
+		if m.ID == cfg.Self {
+			h := election.Hello{Version: election.HelloAddress, ID: m.ID, Addrs: m.Election[:1]}
+			if cfg.MultiAddress {
+				h.Version, h.Addrs = election.HelloAddresses, m.Election
+			}
+			e.hello = h.AppendTo(nil)
+			continue
+		}
+		e.others[m.ID] = &correspondent{
+			id: m.ID, addrs: m.Election, wanted: m.Role == ensemble.Participant, knock: newWaker(),
+			backoff: firstBackoff,
+		}
+	}
+	return e
+}
+
+// start accepts and connects until ctx ends.
+func (e *electionPort) start(listeners []net.Listener) {
+	for _, l := range listeners {
+		e.tasks.Go(func() { acceptAll(e.ctx, l, e.complaints, e.welcome) })
+	}
+	for _, c := range e.others {
+		e.tasks.Go(func() { e.keep(c) })
+	}
+}
+
+func (e *electionPort) close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	for _, c := range e.others {
+		if c.conn != nil {
+			c.conn.close()
+		}
+	}
+}
+
+// send puts messages into the places where they wait for their links.
+func (e *electionPort) send(ballots []election.Ballot) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range ballots {
+		c := e.others[ballots[i].To]
+		if c == nil {
+			continue
+		}
+		c.next = frame(&ballots[i].Note)
+		if c.conn != nil {
+			c.conn.wake.poke()
+		} else if !c.wanted {
+			c.knock.poke()
+		}
+	}
+}
+
+// connect opens links now that would be opened later.
+func (e *electionPort) connect(ids []ensemble.ID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, id := range ids {
+		if c := e.others[id]; c != nil && c.conn == nil {
+			c.knock.poke()
+		}
+	}
+}
+
+// keep opens the link to one server whenever there is none, at first at once and then less and less often. It is the
+// only one that does so: there is never more than one attempt.
+func (e *electionPort) keep(c *correspondent) {
+	if c.wanted {
+		c.knock.poke()
+	}
+	timer := time.NewTimer(lastBackoff)
+	defer timer.Stop()
+	for {
+		timer.Stop()
+		if wait, missing := e.missing(c); missing {
+			timer.Reset(wait)
+		}
+		select {
+		case <-timer.C:
+		case <-c.knock:
+		case <-e.ctx.Done():
+			return
+		}
+		if addrs, need := e.needed(c); need {
+			e.attempt(c, addrs)
+		}
+	}
+}
+
+// missing tells after what time a link has to be opened.
+func (e *electionPort) missing(c *correspondent) (time.Duration, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if c.conn != nil {
+		c.backoff = firstBackoff
+		return 0, false
+	}
+	wait := c.backoff
+	c.backoff = min(2*wait, lastBackoff)
+	return wait, c.wanted || c.next != nil
+}
+
+// needed tells whether a link is to be opened now, and by which addresses.
+func (e *electionPort) needed(c *correspondent) (addrs []ensemble.Addr, need bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if c.conn != nil || e.closed || time.Since(c.asked) < callTime {
+		return nil, false
+	}
+	addrs, c.callTo = c.callTo, nil
+	if len(addrs) == 0 {
+		addrs = c.addrs
+	}
+	return addrs, true
+}
+
+// attempt connects and says who we are. The smaller id then waits to be called back.
+func (e *electionPort) attempt(c *correspondent, addrs []ensemble.Addr) {
+	ctx, cancel := context.WithTimeout(e.ctx, e.cfg.CnxTimeout)
+	defer cancel()
+	conn, err := dialAny(ctx, e.cfg.Dial, addrs)
+	if err != nil {
+		if e.ctx.Err() == nil {
+			e.events.add(voteEvent{in: zab.LinkDown{Peer: c.id, Refused: refused(err)}})
+		}
+		return
+	}
+	_ = conn.SetWriteDeadline(time.Now().Add(e.cfg.CnxTimeout))
+	_, err = conn.Write(e.hello) // in one piece: ZooKeeper reads the address with one call
+	if err != nil || c.id > e.cfg.Self {
+		_ = conn.Close()
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if err == nil && c.conn == nil {
+			c.asked = time.Now()
+		}
+		return
+	}
+	_ = conn.SetWriteDeadline(time.Time{})
+	e.adopt(c, conn)
+}
+
+// adopt makes a connection the link to a server, in place of the one before.
+func (e *electionPort) adopt(c *correspondent, conn net.Conn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		_ = conn.Close()
+		return
+	}
+	if c.conn != nil {
+		c.conn.close()
+	}
+	n := newElectionConn(e, c, conn)
+	c.conn, c.callTo, c.asked, c.backoff = n, nil, time.Time{}, firstBackoff
+	if c.next == nil {
+		c.next = c.last
+	}
+	e.events.add(voteEvent{in: zab.LinkUp{Peer: c.id}})
+	e.tasks.Go(n.read)
+	e.tasks.Go(n.write)
+	n.wake.poke()
+}
+
+// lost says that a connection has ended.
+func (e *electionPort) lost(n *electionConn, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n.close()
+	if n.to.conn != n || e.closed {
+		return
+	}
+	n.to.conn = nil
+	e.events.add(voteEvent{in: zab.LinkDown{Peer: n.to.id, Refused: refused(err)}})
+	n.to.knock.poke() // a port that is gone says so
+}
+
+// welcome finds out who has connected.
+func (e *electionPort) welcome(conn net.Conn) {
+	host := hostOf(conn)
+	if !e.door.enter(host) {
+		e.complaints.warn(host, "too many connections to the election port", "address", host)
+		_ = conn.Close()
+		return
+	}
+	e.tasks.Go(func() {
+		stop := context.AfterFunc(e.ctx, func() { _ = conn.Close() })
+		h, err := e.greeted(conn)
+		stop()
+		e.door.leave(host)
+		if err == nil {
+			err = e.meet(h, conn)
+		}
+		if err != nil {
+			_ = conn.Close()
+			if e.ctx.Err() == nil {
+				e.complaints.warn(host, "a connection to the election port is refused", "address", conn.RemoteAddr().String(), "err", err)
+			}
+		}
+	})
+}
+
+// greeted reads the handshake and no more.
+func (e *electionPort) greeted(conn net.Conn) (election.Hello, error) {
+	const id, head = 8, 20 // an id; or a version, an id and a length
+	_ = conn.SetReadDeadline(time.Now().Add(e.cfg.HelloTimeout))
+	defer func() { _ = conn.SetReadDeadline(time.Time{}) }()
+	var b []byte
+	for size := id; ; {
+		had := len(b)
+		b = append(b, make([]byte, size-had)...)
+		if _, err := io.ReadFull(conn, b[had:]); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				err = errors.New("it does not say who it is")
+			}
+			return election.Hello{}, err
+		}
+		h, n, err := election.DecodeHello(b)
+		switch {
+		case n > 0 || err != nil:
+			return h, err
+		case size == id:
+			size = head
+		default:
+			size = head + int(binary.BigEndian.Uint32(b[head-4:])) // which DecodeHello has found reasonable
+		}
+	}
+}
+
+// meet decides what becomes of a connection whose other end has said who it is.
+func (e *electionPort) meet(h election.Hello, conn net.Conn) error {
+	c := e.others[h.ID]
+	switch {
+	case h.ID == e.cfg.Self:
+		return fmt.Errorf("two servers with the same myid: this one and that at %v both are server %d", conn.RemoteAddr(), h.ID)
+	case c == nil:
+		return fmt.Errorf("server %d is not in this server's configuration", h.ID)
+	case h.ID > e.cfg.Self:
+		e.adopt(c, conn)
+		return nil
+	}
+	_ = conn.Close()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if c.conn != nil { // it has lost its end
+		c.conn.close()
+		c.conn = nil
+	}
+	c.callTo = h.Addrs
+	c.knock.poke()
+	return nil
+}

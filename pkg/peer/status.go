@@ -1,0 +1,136 @@
+package peer
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/zabd/zabd/pkg/ensemble"
+	"github.com/zabd/zabd/pkg/metrics"
+	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/zab"
+)
+
+// progress is what everybody may look at without the loop, as of its last turn.
+type progress struct {
+	role      atomic.Int64
+	serving   atomic.Bool
+	served    atomic.Bool // has ever been
+	elections metrics.Summary // how long they took
+	lookings  atomic.Int64
+}
+
+// publish lets others see what the turn has come to.
+func (p *Peer) publish() {
+	g := &p.progress
+	if role := p.node.Role(); role != p.role || !p.published {
+		p.published = true
+		if p.role == zab.Looking && role != zab.Looking {
+			g.elections.Observe((p.now - p.since).Milliseconds())
+		}
+		if role == zab.Looking {
+			g.lookings.Add(1)
+		}
+		p.role, p.since = role, p.now
+		g.role.Store(int64(role))
+	}
+	if s := p.node.Serving(); s != g.serving.Load() {
+		g.serving.Store(s)
+		if s {
+			g.served.Store(true)
+		}
+	}
+	if until := p.node.ServeUntil(); p.serving && until != p.until {
+		p.until = until
+		p.cfg.Service.Extend(until)
+	}
+}
+
+// Role returns what the node is.
+func (p *Peer) Role() zab.Role { return zab.Role(p.progress.role.Load()) }
+
+// Serving tells whether clients are served.
+func (p *Peer) Serving() bool { return p.progress.serving.Load() }
+
+// HasServed tells whether they have been since the start: from then on the tree has nothing but what was committed.
+func (p *Peer) HasServed() bool { return p.progress.served.Load() }
+
+// Elections returns how long the elections took, and how many were begun.
+func (p *Peer) Elections() (took *metrics.Summary, begun int64) {
+	return &p.progress.elections, p.progress.lookings.Load()
+}
+
+// Status describes a peer to an operator.
+type Status struct {
+	Role     zab.Role
+	Serving  bool
+	Since    time.Duration // when it took the role, by Config.Clock
+	Leader   ensemble.ID   // 0 = none
+	Epoch    uint32
+	Zxid     proto.Zxid // the last that is committed
+	Voters   int        // of the ensemble
+	InSync   int        // of them, while leading
+	Others   int        // learners without a vote in sync, while leading
+	Learners int        // connected, while leading
+	Seen     int        // voters that there is an election link to, or that are this one
+	Stats    zab.Stats
+}
+
+// patience is for the loop to answer a question.
+const patience = time.Second
+
+// Status asks the loop; false if it does not answer.
+func (p *Peer) Status() (Status, bool) {
+	answer := make(chan Status, 1)
+	p.asking.add(answer)
+	t := time.NewTimer(patience)
+	defer t.Stop()
+	select {
+	case s := <-answer:
+		return s, true
+	case <-t.C:
+	case <-p.ctx.Done():
+	}
+	return Status{Role: p.Role(), Serving: p.Serving()}, false
+}
+
+// status is Status on the loop.
+func (p *Peer) status() Status {
+	n := p.node
+	s := Status{
+		Role: n.Role(), Serving: n.Serving(), Since: p.since, Leader: n.Leader(), Epoch: n.Epoch(), Zxid: n.Committed(),
+		Stats: n.Stats,
+	}
+	s.InSync, s.Voters, s.Others = n.Synced()
+	if s.Role == zab.Leading {
+		s.Learners = len(p.links)
+	}
+	if net := p.cfg.Network; net != nil {
+		s.Voters = len(net.Members.Voters())
+		for _, id := range net.Members.Voters() {
+			if id == net.Self || p.up[id] {
+				s.Seen++
+			}
+		}
+	}
+	return s
+}
+
+// String returns the line that `systemctl status` shows.
+func (s Status) String() string {
+	switch s.Role {
+	case zab.Standalone:
+		return fmt.Sprintf("standalone, zxid %v", s.Zxid)
+	case zab.Looking:
+		return fmt.Sprintf("looking, %d/%d voters seen", s.Seen, s.Voters)
+	case zab.Leading:
+		if !s.Serving {
+			return fmt.Sprintf("leader of epoch %d, waiting for a quorum, %d/%d voters seen", s.Epoch, s.Seen, s.Voters)
+		}
+		return fmt.Sprintf("leader, epoch %d, zxid %v, %d/%d voters in sync", s.Epoch, s.Zxid, s.InSync, s.Voters)
+	}
+	if !s.Serving {
+		return fmt.Sprintf("%v of server %d, synchronising", s.Role, s.Leader)
+	}
+	return fmt.Sprintf("%v of server %d, epoch %d, zxid %v", s.Role, s.Leader, s.Epoch, s.Zxid)
+}

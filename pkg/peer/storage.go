@@ -1,0 +1,179 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/zabd/zabd/pkg/txn"
+	"github.com/zabd/zabd/pkg/zab"
+)
+
+// logWriter is the only one that changes the disk: it appends all that is queued, syncs once and reports once; and it
+// carries out the rarer changes in their places between the entries. After a failure it reports nothing more: the
+// kernel may have dropped the pages.
+type logWriter struct {
+	log      Log
+	maxBatch int
+	done     *completions
+	durable  func()
+	fatal    func(error)
+	busy     Busy
+
+	mu     sync.Mutex // guards what follows
+	queue  storage
+	closed bool
+	wake   waker
+	taken  storage // run's half of the swap
+}
+
+// storage is what the disk has to take, in order.
+type storage struct {
+	entries []txn.Entry
+	changes []change
+}
+
+// change is a change of the disk behind the first so many entries.
+type change struct {
+	behind int
+	store  zab.Store
+}
+
+func newLogWriter(cfg *Config, done *completions, fatal func(error)) *logWriter {
+	return &logWriter{
+		log: cfg.Log, maxBatch: cfg.MaxBatch, durable: cfg.Durable, fatal: fatal, done: done, wake: newWaker(),
+	}
+}
+
+// add queues entries, and changes behind them.
+func (w *logWriter) add(es []txn.Entry, stores []zab.Store) {
+	w.mu.Lock()
+	w.queue.entries = append(w.queue.entries, es...)
+	for _, s := range stores {
+		w.queue.changes = append(w.queue.changes, change{len(w.queue.entries), s})
+	}
+	w.mu.Unlock()
+	w.wake.poke()
+}
+
+func (w *logWriter) close() {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.wake.poke()
+}
+
+func (w *logWriter) run() {
+	for range w.wake {
+		runtime.Gosched() // whoever can still add to this sync does so first; a lone client has no competitor
+		w.busy.begin()
+		w.mu.Lock()
+		w.queue, w.taken = storage{w.taken.entries[:0], w.taken.changes[:0]}, w.queue
+		closed := w.closed
+		w.mu.Unlock()
+		if err := w.carryOut(w.taken); err != nil {
+			w.busy.end()
+			w.fatal(err)
+			return
+		}
+		clear(w.taken.entries)
+		clear(w.taken.changes)
+		w.busy.end()
+		if closed {
+			return
+		}
+	}
+}
+
+func (w *logWriter) carryOut(s storage) error {
+	written := 0
+	for _, c := range s.changes {
+		if err := w.write(s.entries[written:c.behind]); err != nil {
+			return err
+		}
+		written = c.behind
+		if err := w.change(c.store); err != nil {
+			return err
+		}
+	}
+	return w.write(s.entries[written:])
+}
+
+// recordOverhead is what a log puts around an entry, at most, in bytes.
+const recordOverhead = 16
+
+// write makes entries durable in batches that bound how far behind its end a torn log can be damaged.
+func (w *logWriter) write(es []txn.Entry) error {
+	for len(es) > 0 {
+		n, size := 0, 0
+		for n < len(es) && (n == 0 || size+len(es[n].Bytes)+recordOverhead <= w.maxBatch) {
+			size += len(es[n].Bytes) + recordOverhead
+			n++
+		}
+		if err := w.log.Append(es[:n]); err != nil {
+			return err
+		}
+		if err := w.log.Sync(); err != nil {
+			return err
+		}
+		w.done.addSynced(es[n-1].Zxid)
+		w.durable()
+		es = es[n:]
+	}
+	return nil
+}
+
+// change carries out one of the rarer changes. How long a truncation or a whole tree takes depends on their sizes: no
+// watchdog looks at that.
+func (w *logWriter) change(s zab.Store) error {
+	var answer zab.Stored
+	switch s := s.(type) {
+	case zab.SaveEpochs:
+		if err := w.log.SaveEpochs(s.Accepted, s.Current); err != nil {
+			return err
+		}
+	case zab.Truncate:
+		w.busy.end()
+		left, err := w.log.Truncate(s.To, s.Rebuild)
+		if err != nil && !errors.Is(err, ErrNoBase) {
+			return err
+		}
+		answer = zab.Stored{Last: left.Last, Tree: left.Tree, NoBase: err != nil}
+		w.busy.begin()
+	case zab.Install:
+		w.busy.end()
+		if err := w.log.Install(s.Tree, s.Entries, s.Zxid); err != nil {
+			return err
+		}
+		w.busy.begin()
+	case zab.AppendBehind:
+		if err := w.write(s.Entries); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("peer: unknown change of the disk %T", s)
+	}
+	w.done.add(completion{in: answer})
+	return nil
+}
+
+// Busy tells for how long a loop has been at its current piece of work, for a watchdog.
+type Busy struct{ since atomic.Int64 }
+
+func (b *Busy) begin() { b.since.Store(time.Now().UnixNano()) }
+func (b *Busy) end()   { b.since.Store(0) }
+
+// For returns how long the current work has taken so far; 0 when idle.
+func (b *Busy) For() time.Duration {
+	since := b.since.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Since(time.Unix(0, since))
+}
+
+// ErrNoBase is what Log.Truncate returns when no snapshot and log make a tree at that zxid. Nothing was removed then.
+var ErrNoBase = errors.New("peer: no snapshot and log make a tree at that zxid")
