@@ -8,8 +8,9 @@ import (
 // catchUp is how far a learner has been brought: a cursor into our history and not a copy of it. Behind a tree, or where
 // our memory does not reach back, it gets parts of the log's files until memory has the rest.
 type catchUp struct {
-	sent   proto.Zxid // everything up to here was sent
-	rounds int        // parts of the log so far
+	opening PacketType
+	sent    proto.Zxid // everything up to here was sent
+	rounds  int        // parts of the log so far
 	// hold is on when the log grows faster than we can send it: from here on what is committed is kept for this learner.
 	hold    bool
 	backlog []txn.Entry
@@ -62,6 +63,11 @@ func (n *Node) onLogFound(in LogFound, ef *Effects) {
 
 // open sends the packet that tells a learner what it gets, and goes on.
 func (n *Node) open(x *learner, c course, ef *Effects) {
+	if x.observer && n.crowded(c.opening) {
+		n.turnAway(x, ef, "too many learners are being brought up")
+		return
+	}
+	x.opening = c.opening
 	n.say(ef, false, "%v, whose last zxid is %v, gets %v from %v", x, x.last, c.opening, c.after)
 	if c.opening == TypeSnap {
 		n.Stats.Snaps++
@@ -76,6 +82,20 @@ func (n *Node) open(x *learner, c course, ef *Effects) {
 	n.send(x, Packet{Type: c.opening, Zxid: c.zxid}, ef)
 	x.sent = c.after
 	n.advance(x, ef)
+}
+
+// crowded tells whether as many learners as may be are being brought up by a tree, or by differences.
+func (n *Node) crowded(opening PacketType) bool {
+	count, most := 0, n.cfg.MaxDiffs
+	if opening == TypeSnap {
+		most = n.cfg.MaxSnaps
+	}
+	for _, y := range n.lead.learners {
+		if y.opening != 0 && y.phase < joined && (y.opening == TypeSnap) == (opening == TypeSnap) {
+			count++
+		}
+	}
+	return most > 0 && count >= most
 }
 
 // onStreamed goes on behind a tree or a part of the log.

@@ -316,10 +316,15 @@ func (n *Node) onEntry(p *Packet, ef *Effects) bool {
 		return true
 	}
 	n.append(e, ef)
-	if f.extensions&CumulativeAck == 0 {
-		f.unacked = append(f.unacked, e.Zxid)
-	}
+	n.owe(e.Zxid)
 	return true
+}
+
+// owe remembers that an entry is to be acknowledged by itself.
+func (n *Node) owe(z proto.Zxid) {
+	if f := n.follow; n.role == Following && f.extensions&CumulativeAck == 0 {
+		f.unacked = append(f.unacked, z)
+	}
 }
 
 // onSyncCommit takes an entry into the leader's history.
@@ -366,9 +371,7 @@ func (n *Node) install(ef *Effects) {
 		for _, e := range rest {
 			n.logged = e.Zxid
 			n.pending = append(n.pending, e)
-			if f.extensions&CumulativeAck == 0 {
-				f.unacked = append(f.unacked, e.Zxid)
-			}
+			n.owe(e.Zxid)
 		}
 	}
 }

@@ -31,10 +31,13 @@ func (n *Node) settling() bool { return n.role == Looking && len(n.storing) > 0 
 // vote lets the election take a step and does what follows from it.
 func (n *Node) vote(step func(*election.Effects), ef *Effects) {
 	v := &n.votes
-	v.Send, v.Connect, v.Decided = v.Send[:0], v.Connect[:0], false
+	v.Reset()
 	step(v)
 	ef.Ballots = append(ef.Ballots, v.Send...)
 	ef.Connect = append(ef.Connect, v.Connect...)
+	if v.Newer != nil {
+		n.say(ef, true, "another server has a newer membership, version %x: bring this one's up to date", v.Newer.Version)
+	}
 	if !v.Decided || n.role != Looking {
 		return
 	}

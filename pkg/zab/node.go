@@ -45,6 +45,7 @@ type Start struct {
 	Extensions                       uint64        // that are offered to other peers
 	ForceSnapshot                    bool          // every learner gets the whole tree
 	NoLogSync                        bool          // nobody gets a part of the log's files
+	MaxSnaps, MaxDiffs               int           // observers are turned away while so many learners are being brought up; 0 = any number
 }
 
 // Role is what a node is in its ensemble.
@@ -202,6 +203,11 @@ func (n *Node) CommittedSince(dst []txn.Entry, z proto.Zxid) ([]txn.Entry, bool)
 
 // Step takes one input, at the time now, which never goes back, and adds what must follow from it to ef.
 func (n *Node) Step(now time.Duration, in Input, ef *Effects) {
+	if gap := now - n.now; n.serving && n.role != Standalone && gap > n.cfg.SyncLimit {
+		// We have slept, or did not run. What waits in the links is old, and would pass for a sign of life.
+		n.now = now
+		n.leave(ef, "this server stood still for %v", gap)
+	}
 	n.now = max(n.now, now)
 	if !n.started {
 		n.started = true
