@@ -14,24 +14,32 @@ import (
 	"github.com/zabd/zabd/pkg/watch"
 )
 
-// applyStep is how many txns are applied while the tree is locked once.
-const applyStep = 128
+// stepSize is how many deliveries are taken while the tree is locked once.
+const stepSize = 128
 
 // applier is the state of the apply loop, the sole writer of the tree. It never waits for a client.
 type applier struct {
-	mu     sync.Mutex // guards queue and closed
-	queue  []txn.Entry
+	mu     sync.Mutex // guards queue, orders and closed
+	queue  []txn.Delivery
+	orders []order
 	closed bool
 	wake   chan struct{}
 	done   chan struct{}
 
-	taken   []txn.Entry // the loop's half of the swap
+	taken   []txn.Delivery // the loop's half of the swap
+	awaited proto.Zxid     // the replicator wants to know when the tree has it; 0 = nothing
 	txn     txn.Txn
 	result  tree.Result
 	event   []byte    // the current change's notification, encoded once for all its watchers
 	touched []*Client // clients with new output
 	since   time.Duration
 	busy    Busy
+}
+
+// An order is something that the apply loop is to do behind the first deliveries of the queue.
+type order struct {
+	behind int
+	do     func()
 }
 
 // Busy tells for how long the apply loop has been at its current piece of work, for a watchdog.
@@ -63,13 +71,40 @@ func (a *applier) poke() {
 	}
 }
 
-// Deliver queues committed entries (peer.Service). What is queued is bounded by what clients may have outstanding.
-func (p *Pipeline) Deliver(es []txn.Entry) {
+// Deliver queues what happens to the tree (peer.Service). What is queued is bounded by what clients may have
+// outstanding.
+func (p *Pipeline) Deliver(ds []txn.Delivery) {
 	a := &p.apply
 	a.mu.Lock()
-	a.queue = append(a.queue, es...)
+	a.queue = append(a.queue, ds...)
 	a.mu.Unlock()
 	a.poke()
+}
+
+// order queues something else for the apply loop to do.
+func (p *Pipeline) order(do func()) {
+	a := &p.apply
+	a.mu.Lock()
+	a.orders = append(a.orders, order{len(a.queue), do})
+	a.mu.Unlock()
+	a.poke()
+}
+
+// NotifyApplied asks for one call of the replicator's Applied, as soon as all that was delivered is applied and the tree
+// has z (peer.Service).
+func (p *Pipeline) NotifyApplied(z proto.Zxid) {
+	p.order(func() {
+		p.apply.awaited = z
+		p.report()
+	})
+}
+
+// report tells the replicator that the tree has what is awaited.
+func (p *Pipeline) report() {
+	if z := p.apply.awaited; z != 0 && p.tree.LastZxid() >= z {
+		p.apply.awaited = 0
+		p.repl.Applied(z)
+	}
 }
 
 // Run is the apply loop. It returns when Close was called and the queue is empty.
@@ -80,14 +115,16 @@ func (p *Pipeline) Run() {
 		a.busy.since.Store(int64(p.cfg.Clock()) + 1)
 		a.mu.Lock()
 		a.queue, a.taken = a.taken[:0], a.queue
-		closed := a.closed
+		orders, closed := a.orders, a.closed
+		a.orders = nil
 		a.mu.Unlock()
-		for es := a.taken; len(es) > 0; {
-			n := min(len(es), applyStep)
-			p.applyAll(es[:n])
-			p.flushTouched()
-			es = es[n:]
+		done := 0
+		for _, o := range orders {
+			p.applyAll(a.taken[done:o.behind])
+			done = o.behind
+			o.do()
 		}
+		p.applyAll(a.taken[done:])
 		clear(a.taken)
 		a.busy.since.Store(0)
 		if closed {
@@ -105,13 +142,39 @@ func (p *Pipeline) Close() {
 	<-p.apply.done
 }
 
-func (p *Pipeline) applyAll(es []txn.Entry) {
+func (p *Pipeline) applyAll(ds []txn.Delivery) {
+	for len(ds) > 0 {
+		n := min(len(ds), stepSize)
+		p.applyStep(ds[:n])
+		p.flushTouched()
+		p.report()
+		ds = ds[n:]
+	}
+}
+
+func (p *Pipeline) applyStep(ds []txn.Delivery) {
 	p.apply.since = p.cfg.Clock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := range es {
-		p.applyOne(es[i])
+	for i := range ds {
+		switch d := &ds[i]; {
+		case d.Bytes != nil:
+			p.applyOne(d.Entry)
+		case d.Tree != nil:
+			p.swap(d.Tree.(*tree.Tree))
+		case d.Sync != nil:
+			p.answerSync(d.Sync)
+		default:
+			p.tree.Advance(d.Zxid)
+		}
 	}
+}
+
+// swap goes on with another tree. Nobody is served meanwhile, so that no watch is for what the old one had. Walks go on
+// with the tree that they began with.
+func (p *Pipeline) swap(t *tree.Tree) {
+	p.tree = t
+	p.prepper.Follow(t)
 }
 
 // applyOne applies a committed txn, tells the watchers and answers whoever asked for it. The tree is locked.
@@ -132,12 +195,12 @@ func (p *Pipeline) applyOne(e txn.Entry) {
 		return
 	}
 	s.mu.Lock()
-	it, asked := s.queue.Complete(a.txn.Cxid, a.txn.Header.Type)
-	if asked {
-		p.answerWrite(s, it)
+	it, verdict := s.Commit(a.txn.Cxid, a.txn.Header.Type, a.result.Code)
+	if verdict != serve.Foreign {
+		p.answerWrite(s, it, verdict)
 	}
 	if a.txn.Header.Type == proto.OpCloseSession {
-		p.forget(s, asked)
+		p.forget(s, verdict != serve.Foreign)
 	}
 	s.mu.Unlock()
 }
@@ -165,36 +228,72 @@ func (p *Pipeline) fire(ch *tree.Change) {
 }
 
 // answerWrite answers the request of the current txn, and then the reads that have waited for it. The session is locked.
-func (p *Pipeline) answerWrite(s *clientSession, it serve.Item) {
-	a := &p.apply
+func (p *Pipeline) answerWrite(s *clientSession, it serve.Item, v serve.Verdict) {
 	p.settle(it)
-	c := it.From.(*Client)
-	switch {
-	case it.Req.Op == proto.OpCreateSession && a.result.Code == proto.OK:
+	switch c := it.From.(*Client); {
+	case v == serve.Welcome:
 		c.welcome(s)
+		c.answer <- true
 		p.touch(c)
-	case !c.gone.Load():
-		c.out.write(it.Req, &a.result)
+	case c.gone.Load():
+	case v == serve.Moved:
+		c.gone.Store(true)
+		c.out.finish()
+		p.touch(c)
+	default:
+		c.out.write(it.Req, &p.apply.result)
 		p.touch(c)
 	}
-	for {
-		it, ok := s.queue.NextRead()
-		if !ok {
-			return
-		}
+	p.answerReads(s)
+}
+
+// answerSync answers a sync, and then the reads that have waited for it.
+func (p *Pipeline) answerSync(r *proto.Request) {
+	s := p.session(r.Session)
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	it, ok := s.Synced(r)
+	if !ok {
+		return // its term is over
+	}
+	p.settle(it)
+	if c := it.From.(*Client); !c.gone.Load() {
+		c.out.sync(r, p.tree.LastZxid())
+		p.touch(c)
+	}
+	p.answerReads(s)
+}
+
+// answerReads answers the reads that have nothing more to wait for. The session is locked.
+func (p *Pipeline) answerReads(s *clientSession) {
+	for it, ok := s.NextRead(); ok; it, ok = s.NextRead() {
 		p.settle(it)
 		if c := it.From.(*Client); !c.gone.Load() {
-			c.out.read(&c.reader, it.Req)
+			c.answerRead(it.Req)
 			p.touch(c)
 		}
 	}
 }
 
-// settle takes one request off the accounts.
+// settle takes one request off the accounts: it is answered.
 func (p *Pipeline) settle(it serve.Item) {
+	p.unaccount(it)
+	p.Stats.answered(1, p.apply.since-time.Duration(it.Start))
+}
+
+// drop takes all requests of a session off the accounts, which nobody will answer. The session is locked.
+func (p *Pipeline) drop(s *clientSession) {
+	for it, ok := s.Pop(); ok; it, ok = s.Pop() {
+		p.unaccount(it)
+	}
+}
+
+func (p *Pipeline) unaccount(it serve.Item) {
 	p.Stats.Outstanding.Add(-1)
 	it.From.(*Client).pending.Add(-1)
-	p.Stats.answered(1, p.apply.since-time.Duration(it.Start))
 }
 
 // touch marks a client as having new output.
@@ -214,6 +313,11 @@ func (p *Pipeline) flushTouched() {
 		a.touched[i] = nil
 	}
 	a.touched = a.touched[:0]
+	p.makeRoom()
+}
+
+// makeRoom wakes the clients that wait until fewer requests are outstanding.
+func (p *Pipeline) makeRoom() {
 	if p.crowded.Load() > 0 {
 		p.room.Lock()
 		p.roomy.Broadcast()

@@ -35,12 +35,13 @@ type Client struct {
 	out     output
 	pending atomic.Int32 // own requests that wait in the session's queue
 	gone    atomic.Bool
-	touched bool // the apply loop's
+	touched bool      // the apply loop's
+	term    *term     // set by Admit
+	answer  chan bool // one slot, used once: whether the session that was asked for lives
 
-	// What follows belongs to the reading goroutine.
+	// What follows belongs to the reading goroutine; the reader, to whoever holds the tree's lock for it.
 	reader      serve.Reader
 	session     *clientSession
-	welcomed    chan struct{}
 	hasReadOnly bool
 	closing     bool
 	now         time.Duration // when the current input was read
@@ -53,12 +54,10 @@ type Client struct {
 
 // NewClient returns a client that has only its address to show. hasReadOnly tells whether its handshake had that flag.
 func (p *Pipeline) NewClient(tr Transport, ip string, hasReadOnly bool) *Client {
-	c := &Client{p: p, tr: tr, ip: ip, hasReadOnly: hasReadOnly, welcomed: make(chan struct{})}
+	c := &Client{p: p, tr: tr, ip: ip, hasReadOnly: hasReadOnly, answer: make(chan bool, 1)}
 	c.ids.Store(&[]proto.ID{{Scheme: "ip", ID: ip}})
 	c.out.pool, c.out.drained.L = p.buffers, &c.out.mu
-	c.reader = serve.Reader{
-		Tree: p.tree, Watches: p.watches, Watcher: watch.NewWatcher(c), SkipACL: p.cfg.SkipACL,
-	}
+	c.reader = serve.Reader{Watches: p.watches, Watcher: watch.NewWatcher(c), SkipACL: p.cfg.SkipACL}
 	c.now = p.cfg.Clock()
 	return c
 }
@@ -71,8 +70,13 @@ func (c *Client) SessionID() int64 {
 	return c.session.id
 }
 
-// Timeout returns the session's timeout.
-func (c *Client) Timeout() time.Duration { return time.Duration(c.session.timeout.Load()) }
+// Timeout returns the session's timeout; 0 before it has one.
+func (c *Client) Timeout() time.Duration {
+	if c.session == nil {
+		return 0
+	}
+	return time.Duration(c.session.timeout.Load())
+}
 
 // Queued returns how many requests of this connection wait for a write to be committed.
 func (c *Client) Queued() int { return int(c.pending.Load()) }
@@ -80,14 +84,13 @@ func (c *Client) Queued() int { return int(c.pending.Load()) }
 // identity returns the ids that the connection has now.
 func (c *Client) identity() []proto.ID { return *c.ids.Load() }
 
-// welcome answers the handshake with the session and lets the connection be read on.
+// welcome answers the handshake with the session.
 func (c *Client) welcome(s *clientSession) {
 	pw := session.Password(s.id)
 	c.out.connect(&proto.ConnectResponse{
 		Timeout: int32(time.Duration(s.timeout.Load()) / time.Millisecond), SessionID: s.id,
 		Password: pw[:], HasReadOnly: c.hasReadOnly,
 	})
-	close(c.welcomed)
 }
 
 func (c *Client) refuse() { c.out.connect(&proto.ConnectResponse{HasReadOnly: c.hasReadOnly}) }
@@ -95,7 +98,7 @@ func (c *Client) refuse() { c.out.connect(&proto.ConnectResponse{HasReadOnly: c.
 // Begin tells that new input has been read.
 func (c *Client) Begin() {
 	c.now = c.p.cfg.Clock()
-	c.session.heard.Store(int64(c.now))
+	c.p.hear(c.session, c.now)
 }
 
 // Handle takes one frame. An error ends the connection at once; when done is true it ends as soon as everything has
@@ -122,7 +125,7 @@ func (c *Client) Handle(frame []byte) (done bool, err error) {
 	case !serve.Supported(h.Op):
 		c.out.refuse(h.Xid, -1, proto.Unimplemented)
 		return true, nil
-	case h.Op.IsWrite():
+	case serve.Replicated(h.Op):
 		c.closing = h.Op == proto.OpCloseSession
 		c.write(c.space.request(c.session.id, h, body, c.identity()))
 	default:
@@ -131,17 +134,26 @@ func (c *Client) Handle(frame []byte) (done bool, err error) {
 	return false, nil
 }
 
-// write puts a write into the session's order and into the batch that goes to the replicator.
+// write puts a write or a sync into the session's order and into the batch that goes to the replicator. One that the
+// session does not take is dropped without an answer, as ZooKeeper drops it.
 func (c *Client) write(req *proto.Request) {
 	s := c.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.client != c || s.closing {
-		return // the session is elsewhere, or ends: its request is dropped, as ZooKeeper drops it
+	if s.Submit(c.item(req)) {
+		c.account()
+		c.batch = append(c.batch, req)
 	}
-	s.closing = req.Op == proto.OpCloseSession
-	c.p.enqueue(s, c, req)
-	c.batch = append(c.batch, req)
+}
+
+func (c *Client) item(req *proto.Request) serve.Item {
+	return serve.Item{Req: req, From: c, Start: int64(c.now)}
+}
+
+// account counts a request that waits in its session's queue.
+func (c *Client) account() {
+	c.pending.Add(1)
+	c.p.Stats.Outstanding.Add(1)
 }
 
 // readsPerLock bounds how long one connection's reads hold the tree, together with readBytesPerLock.
@@ -158,18 +170,17 @@ func (c *Client) read(h proto.RequestHeader, body []byte) {
 	}
 	s := c.session
 	s.mu.Lock()
-	if s.client != c || s.closing {
-		s.mu.Unlock()
-		return
-	}
-	if s.queue.Len() > 0 {
-		c.p.enqueue(s, c, c.space.request(s.id, h, body, c.identity()))
-		s.mu.Unlock()
-		return
+	now, waits := s.Read(c)
+	if waits {
+		s.Push(c.item(c.space.request(s.id, h, body, c.identity())))
+		c.account()
 	}
 	s.mu.Unlock()
+	if !now {
+		return
+	}
 	req := proto.Request{Session: s.id, Xid: h.Xid, Op: h.Op, Body: body, IDs: c.identity()}
-	queued := c.out.read(&c.reader, &req)
+	queued := c.answerRead(&req)
 	c.served++
 	if c.reads++; c.reads >= readsPerLock || queued >= readBytesPerLock {
 		c.release()
@@ -177,6 +188,12 @@ func (c *Client) read(h proto.RequestHeader, body []byte) {
 			c.flush()
 		}
 	}
+}
+
+// answerRead answers a read out of the tree of the moment, which is locked; it returns the number of bytes queued.
+func (c *Client) answerRead(req *proto.Request) int {
+	c.reader.Tree = c.p.tree
+	return c.out.read(&c.reader, req)
 }
 
 func (c *Client) release() {
@@ -191,7 +208,7 @@ func (c *Client) release() {
 func (c *Client) Idle() {
 	c.release()
 	if len(c.batch) > 0 {
-		c.p.repl.Submit(c.batch)
+		c.p.submit(c.term, c.batch)
 		clear(c.batch)
 		c.batch = c.batch[:0]
 	}
@@ -254,13 +271,11 @@ func (c *Client) Detach() {
 	c.gone.Store(true)
 	if s := c.session; s != nil {
 		s.mu.Lock()
-		if s.client == c {
-			s.client = nil
-		}
+		s.Detach(c)
 		s.mu.Unlock()
 	}
 	if len(c.batch) > 0 { // they stand in the session's order, and so must be decided
-		c.p.repl.Submit(c.batch)
+		c.p.submit(c.term, c.batch)
 		c.batch = nil
 	}
 	c.p.View(func(*tree.Tree) {}) // behind whatever the apply loop is registering for this client

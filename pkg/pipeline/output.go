@@ -16,6 +16,8 @@ type output struct {
 	drained  sync.Cond  // signalled when a flush ends
 	buf      []byte
 	events   int  // bytes of notifications in buf
+	reads    int  // replies to reads in buf, which leave only while the term's lease holds
+	held     int  // how many of those had to wait, and are counted
 	flushing bool // somebody is writing and will take what is queued meanwhile
 	last     bool // nothing follows: close behind the last byte
 	failed   bool
@@ -56,7 +58,14 @@ func (o *output) end(b []byte) int {
 
 // read answers a read; it returns the number of bytes queued.
 func (o *output) read(r *serve.Reader, req *proto.Request) int {
-	return o.end(r.Append(o.begin(), req))
+	b := o.begin()
+	o.reads++
+	return o.end(r.Append(b, req))
+}
+
+// sync answers a sync.
+func (o *output) sync(req *proto.Request, z proto.Zxid) {
+	o.end(serve.AppendSync(o.begin(), req, z))
 }
 
 // write answers a write.
@@ -105,27 +114,15 @@ func (o *output) take() []byte {
 		return nil
 	}
 	b := o.buf
-	o.buf, o.events = nil, 0
+	o.buf, o.events, o.reads = nil, 0, 0
 	return b
 }
 
-// claim makes the caller the one who flushes, if there is something to send and nobody else is at it. The output is
-// locked.
-func (o *output) claim() []byte {
-	if o.flushing {
-		return nil
-	}
-	o.flushing = true
-	return o.take()
-}
-
-// sent gives a written buffer back and takes what was queued meanwhile.
-func (o *output) sent(b []byte, err error) []byte {
-	o.recycle(b)
+// fail says that nothing can be sent any more.
+func (o *output) fail() {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.failed = o.failed || err != nil
-	return o.take()
+	o.failed = true
+	o.mu.Unlock()
 }
 
 func (o *output) recycle(b []byte) {
@@ -133,6 +130,44 @@ func (o *output) recycle(b []byte) {
 		b = b[:0]
 		o.pool.Put(&b)
 	}
+}
+
+// take gives the queued bytes to the one who flushes; none end the flush. held: there are replies to reads among them
+// that must not leave yet, whoever has put them there. The lease is looked at behind the reads. The output is locked.
+func (c *Client) take() (b []byte, held bool) {
+	o := &c.out
+	if o.reads > 0 && !o.failed {
+		held = !c.term.mayRead(c.p.cfg.Clock)
+		if held || o.held > 0 {
+			c.p.Stats.ReadsHeld.Add(int64(o.reads - o.held))
+			o.held = o.reads
+		}
+		if held {
+			return nil, true
+		}
+		o.held = 0
+	}
+	return o.take(), false
+}
+
+// claim makes the caller the one who flushes, if there is something to send and nobody else is at it. The output is
+// locked.
+func (c *Client) claim() (b []byte, held bool) {
+	if c.out.flushing {
+		return nil, false
+	}
+	c.out.flushing = true
+	return c.take()
+}
+
+// sent gives a written buffer back and takes what was queued meanwhile.
+func (c *Client) sent(b []byte, err error) (next []byte, held bool) {
+	o := &c.out
+	o.recycle(b)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.failed = o.failed || err != nil
+	return c.take()
 }
 
 // flush sends what is queued and waits for the socket. When somebody else is at it, it waits only above the high-water
@@ -143,34 +178,51 @@ func (c *Client) flush() {
 	for o.flushing && len(o.buf) > highWater && !o.failed {
 		o.drained.Wait()
 	}
-	b := o.claim()
+	b, held := c.claim()
 	o.mu.Unlock()
-	c.send(b)
+	c.send(b, held)
 }
 
-// send writes b, which was claimed, and all that is queued meanwhile.
-func (c *Client) send(b []byte) {
-	o := &c.out
-	for b != nil {
+// send writes b, which was claimed, and all that is queued meanwhile. What is held it waits for.
+func (c *Client) send(b []byte, held bool) {
+	for b != nil || held {
+		if held {
+			b, held = c.awaitLease()
+			continue
+		}
 		_, err := c.tr.Write(b)
-		b = o.sent(b, err)
+		b, held = c.sent(b, err)
 	}
 	c.closeIfLast()
 }
 
-// tryFlush sends what the socket takes at once; the rest goes to a goroutine that waits for the client.
+// awaitLease waits until what is held may leave, and takes it. Without hope for that the connection ends.
+func (c *Client) awaitLease() (b []byte, held bool) {
+	if !c.term.await(c.p.cfg.Clock, c.p.stop) {
+		c.out.fail()
+	}
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	return c.take()
+}
+
+// tryFlush sends what may leave and the socket takes at once; the rest goes to a goroutine that waits.
 func (c *Client) tryFlush() {
 	o := &c.out
 	o.mu.Lock()
-	b := o.claim()
+	b, held := c.claim()
 	o.mu.Unlock()
 	for b != nil {
 		n, err := c.tr.TryWrite(b)
 		if err == nil && n < len(b) {
-			go c.send(b[n:])
+			go c.send(b[n:], false)
 			return
 		}
-		b = o.sent(b, err)
+		b, held = c.sent(b, err)
+	}
+	if held {
+		go c.send(nil, true)
+		return
 	}
 	c.closeIfLast()
 }

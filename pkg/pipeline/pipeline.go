@@ -1,9 +1,12 @@
 // Package pipeline is the shell of package serve: it owns the tree's lock, the apply loop, the sessions that live here
 // and the bytes on their way to clients. Committed txns come in by Deliver; replies and notifications go out.
 //
-// Locks, in the order in which they are taken: the tree's (Pipeline.mu), a session's (session.mu), a client's output
-// (output.mu). A read holds the tree's read lock from before it looks until its reply stands in the output, and the
-// apply loop fires watches under the write lock: so a notification always stands before the reply that reveals it.
+// Clients are served in terms (term.go), which the peer loop begins and ends in the order of what it delivers.
+//
+// Locks, in the order in which they are taken: the tree's (Pipeline.mu), a session's (clientSession.mu), that of the
+// table of sessions (Pipeline.smu), a client's output (output.mu). A read holds the tree's read lock from before it
+// looks until its reply stands in the output, and the apply loop fires watches under the write lock: so a notification
+// always stands before the reply that reveals it.
 package pipeline
 
 import (
@@ -14,18 +17,21 @@ import (
 	"github.com/zabd/zabd/pkg/auth"
 	"github.com/zabd/zabd/pkg/prep"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/serve"
 	"github.com/zabd/zabd/pkg/session"
 	"github.com/zabd/zabd/pkg/tree"
 	"github.com/zabd/zabd/pkg/txn"
 	"github.com/zabd/zabd/pkg/watch"
 )
 
-// Replicator takes what clients ask to change. Package peer provides it.
+// Replicator takes what clients ask for. Package peer provides it. No method blocks.
 type Replicator interface {
-	// Submit takes requests of one client in order; it keeps the requests and not the slice.
+	// Submit takes writes and syncs of one client in order; it keeps the requests and not the slice.
 	Submit(rs []*proto.Request)
-	// Touch tells that a session has agreed to a new timeout.
-	Touch(id int64, timeout time.Duration)
+	// Revalidate asks whether a session lives whose client has come here and agreed to a timeout; Validated answers.
+	Revalidate(id int64, timeout time.Duration)
+	// Applied answers NotifyApplied.
+	Applied(z proto.Zxid)
 }
 
 // Config is what a Pipeline needs.
@@ -39,6 +45,8 @@ type Config struct {
 	SkipACL     bool
 	Outstanding int // requests that may wait before a client with one of its own is read no further
 	EventBytes  int // of notifications that may wait for one connection
+	// ServeWait is how long a handshake waits for clients to be served; 0 = a second.
+	ServeWait time.Duration
 }
 
 // A Pipeline serves the clients of one server.
@@ -50,11 +58,23 @@ type Pipeline struct {
 	buffers *sync.Pool // for the outputs of all clients
 	Stats   Stats
 
-	mu   sync.RWMutex // the tree's
+	mu   sync.RWMutex // the tree's, and which it is
 	tree *tree.Tree
 
-	smu      sync.RWMutex // guards sessions
+	newest *term // the peer loop's: the term of the last Serve, until Unserve
+
+	smu      sync.RWMutex // guards what follows; held while the replicator is told, so that Unserve comes before or after
+	term     *term        // nil while clients are not served
+	begun    chan struct{}
 	sessions map[int64]*clientSession
+
+	vmu         sync.Mutex // guards validations
+	validations serve.Validations
+
+	fmu   sync.Mutex // guards fresh
+	fresh []*clientSession
+
+	idmu sync.Mutex // guards cfg.IDs
 
 	room    sync.Mutex // with roomy: where clients wait until fewer requests are outstanding
 	roomy   *sync.Cond
@@ -64,11 +84,14 @@ type Pipeline struct {
 	stop  chan struct{} // closed by Stop
 }
 
-// New returns a pipeline over a recovered tree. Run it after Connect.
+// New returns a pipeline over a recovered tree, which serves nobody yet. Run it after Connect.
 func New(cfg Config) *Pipeline {
+	if cfg.ServeWait == 0 {
+		cfg.ServeWait = time.Second
+	}
 	p := &Pipeline{
 		cfg: cfg, prepper: cfg.Prepper, tree: cfg.Tree, watches: watch.NewTable(), buffers: newBufferPool(),
-		sessions: make(map[int64]*clientSession), stop: make(chan struct{}),
+		sessions: make(map[int64]*clientSession), begun: make(chan struct{}), stop: make(chan struct{}),
 	}
 	p.roomy = sync.NewCond(&p.room)
 	p.apply.init()
@@ -107,6 +130,9 @@ func (p *Pipeline) Prepare(dst []txn.Entry, slots []txn.Slot) []txn.Entry {
 	return dst
 }
 
+// Lead forgets what is in preparation: a leadership begins (peer.Service).
+func (p *Pipeline) Lead() { p.prepper.Reset() }
+
 // LastZxid returns the last zxid applied.
 func (p *Pipeline) LastZxid() proto.Zxid {
 	p.mu.RLock()
@@ -133,8 +159,9 @@ type NodeWriter interface {
 // walkStep is how many nodes are written while the tree is locked once: well under a millisecond's worth.
 const walkStep = 256
 
-// Walk writes the tree exactly as it is at one zxid, while it goes on changing. begin gets the walk, with its zxid,
-// sessions and ACLs, and says where the nodes go; end is called behind the last node.
+// Walk writes the tree exactly as it is at one zxid, while it goes on changing, or has another in its place. begin gets
+// the walk, with its zxid, sessions and ACLs, and says where the nodes go; end is called behind the last node. Any
+// number of walks may be under way.
 func (p *Pipeline) Walk(begin func(*tree.Walk) (NodeWriter, error), end func() error) error {
 	p.mu.Lock()
 	w := p.tree.NewWalk()
@@ -165,6 +192,7 @@ type Stats struct {
 	LatencyMin                   atomic.Int64 // plus one; 0 = none yet
 	Outstanding, Connections     atomic.Int64
 	EventOverflows, DigestErrors atomic.Int64
+	ReadsHeld                    atomic.Int64 // replies to reads that had to wait for a lease
 }
 
 // answered records n requests that took d each.

@@ -17,6 +17,7 @@ type Options struct {
 	Digest          bool // txns carry the digest of the tree behind them
 	NoExtendedTypes bool // nodes cannot have a time to live
 	MaxEntry        int  // bytes of an entry that every server's log can be read back with; 0 = any
+	Ensemble        bool // a session that nobody knows has expired; a server alone says that it is unknown
 }
 
 // A Prepper turns requests into entries. It has one owner, who holds the tree's read lock during Prepare.
@@ -38,6 +39,10 @@ type Prepper struct {
 func New(t *tree.Tree, o Options) *Prepper {
 	return &Prepper{tree: t, opt: o, overlay: newOverlay(o.Digest), world: proto.WorldAll()}
 }
+
+// Follow makes t the tree that requests are checked against, in the place of another. The tree's lock is held for
+// writing, and Reset comes before the next Prepare.
+func (p *Prepper) Follow(t *tree.Tree) { p.tree = t }
 
 // Prepare makes the entry with zxid z of a request, at the leader's time in milliseconds. The entry keeps nothing of
 // the request, but what is in flight may: the request must not change.
@@ -246,16 +251,19 @@ func (p *Prepper) fitting(paths []string) []string {
 	return paths
 }
 
-// checkSession refuses requests of a session that does not live or that is being closed.
+// checkSession refuses requests of a session that does not live, that is being closed, or that is another server's.
 func (p *Prepper) checkSession(ephemeral bool) proto.Code {
 	switch p.sessionState(p.tree, p.req.Session) {
 	case sessionClosing:
 		return proto.SessionExpired
 	case sessionUnknown:
-		if ephemeral {
+		if ephemeral || p.opt.Ensemble {
 			return proto.SessionExpired
 		}
 		return proto.UnknownSession
+	}
+	if p.req.Moved {
+		return proto.SessionMoved
 	}
 	return proto.OK
 }

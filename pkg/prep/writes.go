@@ -173,8 +173,11 @@ func (p *Prepper) deleteRecords(path, dir string, node, parent record, b *txn.Bo
 
 // deleteContainer prepares the removal of a container or TTL node that has outlived its use. The leader asks for it
 // without a session. ZooKeeper 3.9.5 lets any client remove any node this way, unless it is ephemeral or has children;
-// here a client needs the right to delete, and no other node goes.
+// here a client needs the right to delete, and no other node goes. The session is not checked, but that it is here.
 func (p *Prepper) deleteContainer(o *proto.MultiOp, b *txn.Body) proto.Code {
+	if p.req.Session != 0 && p.req.Moved {
+		return proto.SessionMoved
+	}
 	if !canDelete(o.Path) {
 		return proto.BadArguments
 	}

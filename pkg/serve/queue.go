@@ -11,14 +11,19 @@ type Item struct {
 	Start int64 // when it was read, for the caller's statistics
 }
 
-// A Queue holds what a session has outstanding, in the order of arrival: writes that are not yet committed, and the
-// reads behind them. It outlives the connection that its requests came by. Its owner guards it.
+// A Queue holds what a session has outstanding, in the order of arrival: writes that are not yet committed, syncs that
+// are not yet through, and the reads behind them. It outlives the connection that its requests came by. Its owner
+// guards it.
 //
-// Invariant: a queue that is not empty begins with a write.
+// Invariant: a queue that is not empty begins with a write or a sync.
 type Queue struct {
 	items []Item // from head on
 	head  int
 }
+
+// Replicated tells whether a request of this type goes to the replicator, and what is behind it waits until it is
+// through.
+func Replicated(op proto.Op) bool { return op.IsWrite() || op == proto.OpSync }
 
 // Len returns the number of requests that wait.
 func (q *Queue) Len() int { return len(q.items) - q.head }
@@ -26,8 +31,8 @@ func (q *Queue) Len() int { return len(q.items) - q.head }
 // Push adds a request behind all others.
 func (q *Queue) Push(it Item) { q.items = append(q.items, it) }
 
-// Complete takes the write at the head if it is the one that a committed txn with this cxid answers. A txn of this
-// session that another server forwarded, or that a server made, finds no request here.
+// Complete takes the write at the head if it is the one that a committed txn of this session with this cxid answers. A
+// txn that another server forwarded, or that a server made, finds no request here.
 func (q *Queue) Complete(cxid int32, op proto.Op) (Item, bool) {
 	if q.Len() == 0 {
 		return Item{}, false
@@ -41,15 +46,27 @@ func (q *Queue) Complete(cxid int32, op proto.Op) (Item, bool) {
 
 // answers tells whether a txn of type op can be what a request of type asked became.
 func answers(op, asked proto.Op) bool {
-	if op == asked || op == proto.OpError {
+	switch {
+	case !asked.IsWrite():
+		return false
+	case op == asked, op == proto.OpError:
 		return true
 	}
 	return op.IsCreate() && asked.IsCreate()
 }
 
+// Synced takes the sync at the head if it is this one: all that was committed when the leader had it has come. A sync
+// is nobody else's, so that it needs no number.
+func (q *Queue) Synced(r *proto.Request) (Item, bool) {
+	if q.Len() == 0 || q.items[q.head].Req != r {
+		return Item{}, false
+	}
+	return q.pop(), true
+}
+
 // NextRead takes the request at the head if it is a read: everything it had to wait for is done.
 func (q *Queue) NextRead() (Item, bool) {
-	if q.Len() == 0 || q.items[q.head].Req.Op.IsWrite() {
+	if q.Len() == 0 || Replicated(q.items[q.head].Req.Op) {
 		return Item{}, false
 	}
 	return q.pop(), true

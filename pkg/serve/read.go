@@ -11,7 +11,7 @@ import (
 // A Reader answers requests that change nothing but the watches of one connection. Its owner holds the tree's read
 // lock during each call, so that a watch is registered in the same instant as the state it was asked about was read.
 type Reader struct {
-	Tree    *tree.Tree
+	Tree    *tree.Tree // the one of the moment
 	Watches *watch.Table
 	Watcher *watch.Watcher // the connection's
 	SkipACL bool
@@ -49,12 +49,6 @@ func (r *Reader) record(dst []byte, req *proto.Request) ([]byte, proto.Code) {
 	switch req.Op {
 	case proto.OpPing:
 		return dst, proto.OK
-	case proto.OpSync:
-		var q proto.OptString
-		if q.Decode(&d) != nil {
-			return dst, proto.MarshallingError
-		}
-		return q.AppendTo(dst), proto.OK
 	case proto.OpGetACL:
 		var q proto.PathRequest
 		if q.Decode(&d) != nil {

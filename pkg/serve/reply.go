@@ -40,6 +40,17 @@ func AppendConnect(dst []byte, r *proto.ConnectResponse) []byte {
 	return endFrame(r.AppendTo(jute.AppendInt(dst, 0)), at)
 }
 
+// AppendSync appends the frame that answers a sync with its path, whatever that is.
+func AppendSync(dst []byte, req *proto.Request, z proto.Zxid) []byte {
+	d := jute.NewDecoder(req.Body)
+	var path proto.OptString
+	if path.Decode(&d) != nil {
+		return AppendError(dst, req.Xid, z, proto.MarshallingError)
+	}
+	at := len(dst)
+	return endFrame(path.AppendTo(beginFrame(dst, req.Xid, z, proto.OK)), at)
+}
+
 // AppendWrite appends the frame that answers a write whose txn had this result.
 func AppendWrite(dst []byte, req *proto.Request, res *tree.Result) []byte {
 	at := len(dst)

@@ -134,21 +134,28 @@ func deadline(err error) error {
 	return err
 }
 
+// connect gives the connection a session once clients are served. Where there is nothing to say it is closed without an
+// answer, and the client tries another server.
 func (c *conn) connect(r *proto.ConnectRequest) error {
 	p := c.srv.cfg.Pipeline
+	client := p.NewClient(c, c.ip, r.HasReadOnly)
+	if !p.Admit(client) {
+		return errAnswered
+	}
 	if last := p.LastZxid(); r.LastZxidSeen > last {
 		return fmt.Errorf("server: client has seen %v and this server only %v", r.LastZxidSeen, last)
 	}
 	timeout := time.Duration(r.Timeout) * time.Millisecond
 	timeout = min(max(timeout, c.srv.cfg.MinTimeout), c.srv.cfg.MaxTimeout)
-	client := p.NewClient(c, c.ip, r.HasReadOnly)
 	if r.SessionID == 0 {
-		p.Open(client, timeout)
+		ok := p.Open(client, timeout)
 		c.client.Store(client)
+		if !ok {
+			return errAnswered
+		}
 		return nil
 	}
-	ok := p.Attach(client, r.SessionID, r.Password, timeout)
-	if !ok {
+	if !p.Attach(client, r.SessionID, r.Password, timeout) {
 		client.Finish()
 		return errAnswered
 	}

@@ -245,6 +245,9 @@ func (t *Tree) SessionCount() int { return len(t.sessions) }
 // LastZxid returns the last zxid applied.
 func (t *Tree) LastZxid() proto.Zxid { return t.last }
 
+// Advance moves the last zxid on without a change: an epoch has begun.
+func (t *Tree) Advance(z proto.Zxid) { t.last = max(t.last, z) }
+
 // Digest returns the sum of all node digests.
 func (t *Tree) Digest() uint64 { return t.digest }
 

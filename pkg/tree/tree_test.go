@@ -178,3 +178,24 @@ func TestCloseSessionRemovesItsEphemerals(t *testing.T) {
 	}
 	tr.check(t)
 }
+
+// TestAdvance moves the last zxid to the beginning of an epoch, and never back.
+func TestAdvance(t *testing.T) {
+	tr := New()
+	var r Result
+	tr.Apply(create(1<<32|7, "/a", 1), &r)
+	digest := tr.Digest()
+	for _, c := range []struct{ to, want proto.Zxid }{
+		{proto.MakeZxid(3, 0), proto.MakeZxid(3, 0)}, {proto.MakeZxid(2, 0), proto.MakeZxid(3, 0)},
+	} {
+		if tr.Advance(c.to); tr.LastZxid() != c.want || tr.Digest() != digest {
+			t.Fatalf("Advance(%v): last %v, digest %x; want %v, %x", c.to, tr.LastZxid(), tr.Digest(), c.want, digest)
+		}
+	}
+	w := tr.NewWalk()
+	defer w.Close()
+	if nodes := 0; w.Zxid != proto.MakeZxid(3, 0) || w.Next(100, func(string, []byte, int64, *proto.StatPersisted) { nodes++ }) || nodes != tr.NodeCount() {
+		t.Fatalf("a walk at %v gives %d of %d nodes", w.Zxid, nodes, tr.NodeCount())
+	}
+	tr.check(t)
+}
