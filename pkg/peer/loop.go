@@ -160,6 +160,7 @@ func (p *Peer) carryOutRare() {
 		p.cfg.Service.Lead()
 	}
 	if s := p.node.Serving(); s != p.serving {
+		p.publish()
 		p.serving = s
 		if s {
 			p.cfg.Service.Serve()

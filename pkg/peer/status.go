@@ -15,7 +15,7 @@ import (
 type progress struct {
 	role      atomic.Int64
 	serving   atomic.Bool
-	served    atomic.Bool // has ever been
+	served    atomic.Bool     // has ever been
 	elections metrics.Summary // how long they took
 	lookings  atomic.Int64
 }
