@@ -133,12 +133,6 @@ func (e *Election) Said(id ensemble.ID) (Notification, bool) {
 	return p.said, true
 }
 
-// Reachable tells whether the link to a server is open.
-func (e *Election) Reachable(id ensemble.ID) bool {
-	p, ok := e.peers[id]
-	return ok && p.up
-}
-
 // Look begins an election, with the last zxid in the log and the epoch. Since is when the last leader was last known to
 // live: a server whose host has refused a connection from then on is not waited for.
 func (e *Election) Look(now, since time.Duration, last proto.Zxid, epoch uint32, ef *Effects) {

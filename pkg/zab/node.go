@@ -324,28 +324,3 @@ func (n *Node) check() {
 		invariant.That(false, "zab: %v is pending, and %v applied", n.pending[n.head].Zxid, n.applied)
 	}
 }
-
-// Describe says in one line what the node is and how its ensemble stands, for whoever operates it.
-func (n *Node) Describe() string {
-	switch {
-	case n.role == Standalone:
-		return fmt.Sprintf("standalone, zxid %v", n.committed)
-	case n.role == Looking:
-		seen, of := 1, len(n.members.Voters())
-		for _, id := range n.members.Voters() {
-			if id != n.self && n.el.Reachable(id) {
-				seen++
-			}
-		}
-		return fmt.Sprintf("looking, %d/%d voters seen", seen, of)
-	case n.lead != nil:
-		voters, of, _ := n.Synced()
-		if !n.serving {
-			return fmt.Sprintf("leading, %d/%d voters in sync", voters, of)
-		}
-		return fmt.Sprintf("leader, epoch %d, zxid %v, %d/%d voters in sync", n.currentEpoch, n.last(), voters, of)
-	case !n.serving:
-		return fmt.Sprintf("joining leader %d", n.follow.leader)
-	}
-	return fmt.Sprintf("%v of %d, epoch %d, zxid %v", n.role, n.follow.leader, n.currentEpoch, n.applied)
-}
