@@ -37,6 +37,7 @@ type preparer struct {
 	ready     *sync.Cond // making has ended
 	cur, next *file
 	making    bool // somebody is about to set next
+	taken     bool // the file that was next has not got its own name yet
 	retired   []*file
 	closed    bool
 }
@@ -123,18 +124,20 @@ func (p *preparer) take(must bool) (*file, error) {
 	f := p.next
 	p.next = nil
 	if f != nil {
-		p.cur = f
+		p.cur, p.taken = f, true
 	}
 	return f, nil
 }
 
-// retire hands over a file that gets no more records, if any, and has a new next file made.
-func (p *preparer) retire(old *file) {
+// named says that the file taken has its name, so that a new next file can be made, and hands over the one that gets no
+// more records, if any.
+func (p *preparer) named(old *file) {
+	p.mu.Lock()
+	p.taken = false
 	if old != nil {
-		p.mu.Lock()
 		p.retired = append(p.retired, old)
-		p.mu.Unlock()
 	}
+	p.mu.Unlock()
 	p.poke()
 }
 
@@ -142,7 +145,7 @@ func (p *preparer) retire(old *file) {
 func (p *preparer) step() bool {
 	p.mu.Lock()
 	cur, next := p.cur, p.next
-	create := next == nil && !p.making && !p.closed && !p.tried
+	create := next == nil && !p.making && !p.taken && !p.closed && !p.tried
 	p.making = p.making || create
 	var old *file
 	if !create && len(p.retired) > 0 {

@@ -252,6 +252,37 @@ func TestBatchIsBounded(t *testing.T) {
 	}
 }
 
+// busy lets the preparer run just before a file is renamed.
+type busy struct {
+	vfs.FS
+	run func()
+}
+
+func (b *busy) Rename(from, to string) error {
+	b.run()
+	return b.FS.Rename(from, to)
+}
+
+// TestPreparerLeavesTheFileThatIsBeingNamed: it must not begin another under the name that one has until then.
+func TestPreparerLeavesTheFileThatIsBeingNamed(t *testing.T) {
+	files := &busy{FS: memDir(t, 1)}
+	w := NewWriter(files, Options{Dir: dir, FileSize: 4096, Inline: true})
+	files.run = func() {
+		w.prep.tried = false // as when its goroutine is woken
+		for w.prep.step() {
+		}
+	}
+	for z := proto.Zxid(1); z <= 40; z++ {
+		write(t, w, entry(z, 300))
+	}
+	if got := len(collect(t, w.Cursor(0), noBound)); got != 40 {
+		t.Errorf("%d entries are in the files, want 40", got)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestConcurrentPreparation runs the real goroutine beside a writer that outruns it.
 func TestConcurrentPreparation(t *testing.T) {
 	for _, disk := range []string{"memory", "real"} {

@@ -181,7 +181,7 @@ func (w *Writer) choose() error {
 	f.path = next
 	old := w.cur
 	w.cur, w.roll = f, false
-	w.prep.retire(old)
+	w.prep.named(old)
 	return nil
 }
 
