@@ -30,6 +30,7 @@ type turnState struct {
 
 	since     time.Duration // when the role began
 	published bool          // anything, so far
+	sizes     sizes
 }
 
 const unarmed = time.Duration(1<<63 - 1)
@@ -37,7 +38,7 @@ const unarmed = time.Duration(1<<63 - 1)
 func (s *turnState) init(n *zab.Node, now time.Duration) {
 	s.node, s.role = n, n.Role()
 	s.links, s.up = make(map[zab.LinkID]*link), make(map[ensemble.ID]bool)
-	s.now, s.since = now, now
+	s.now, s.since, s.sizes = now, now, noSizes
 	s.stopOld = func() {}
 	s.timer, s.armed = time.NewTimer(0), now
 }
@@ -149,6 +150,7 @@ func (p *Peer) carryOut() {
 		}
 		clear(p.batch)
 		p.batch = p.cfg.Service.Prepare(p.batch[:0], ef.Prepare)
+		p.sizes.add(p.batch)
 		ef.Reset()
 		p.node.Step(p.now, zab.Propose{Entries: p.batch}, ef)
 	}

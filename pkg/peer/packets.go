@@ -21,8 +21,9 @@ type packetReader struct {
 	r     io.Reader
 	most  int // bytes of a packet
 	chunk []byte
-	off   int // chunk[off:] has come and is not cut yet
-	need  int // bytes that the packet at off takes at least
+	off   int  // chunk[off:] has come and is not cut yet
+	need  int  // bytes that the packet at off takes at least
+	own   bool // no packet has any of chunk
 }
 
 // next returns the next packet that has come whole; false if more input is needed.
@@ -40,6 +41,7 @@ func (r *packetReader) next() (p zab.Packet, size int, ok bool, err error) {
 		return p, 0, false, fmt.Errorf("%v: %w", p.Type, err)
 	}
 	r.off += size
+	r.own = false
 	return p, size, true, nil
 }
 
@@ -49,7 +51,7 @@ func (r *packetReader) fill() error {
 	if room == 0 || room < leastRead && (rest == 0 || r.need > cap(r.chunk)-r.off) {
 		fresh := make([]byte, rest, max(packetChunk, min(r.need, 2*rest+packetChunk)))
 		copy(fresh, r.chunk[r.off:])
-		r.chunk, r.off = fresh, 0
+		r.chunk, r.off, r.own = fresh, 0, true
 	}
 	n, err := r.r.Read(r.chunk[len(r.chunk):cap(r.chunk)])
 	r.chunk = r.chunk[:len(r.chunk)+n]
@@ -64,12 +66,18 @@ func (r *packetReader) fill() error {
 
 // Read gives the bytes behind the last packet to whoever knows what they are.
 func (r *packetReader) Read(p []byte) (int, error) {
-	if r.off < len(r.chunk) {
-		n := copy(p, r.chunk[r.off:])
-		r.off += n
-		return n, nil
+	if r.off == len(r.chunk) {
+		if r.own {
+			r.chunk, r.off = r.chunk[:0], 0
+		}
+		r.need = 0
+		if err := r.fill(); err != nil {
+			return 0, err
+		}
 	}
-	return r.r.Read(p)
+	n := copy(p, r.chunk[r.off:])
+	r.off += n
+	return n, nil
 }
 
 // packetSize returns how long the packet is that begins with b, or, if b does not hold enough to tell, a number of bytes

@@ -8,6 +8,7 @@ import (
 	"github.com/zabd/zabd/pkg/ensemble"
 	"github.com/zabd/zabd/pkg/metrics"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/txn"
 	"github.com/zabd/zabd/pkg/zab"
 )
 
@@ -20,6 +21,21 @@ type progress struct {
 	lookings  atomic.Int64
 }
 
+// sizes are those of the proposals of a leadership: the last, the smallest, the largest.
+type sizes [3]int
+
+var noSizes = sizes{-1, -1, -1}
+
+func (s *sizes) add(es []txn.Entry) {
+	for i := range es {
+		n := len(es[i].Bytes)
+		s[0], s[2] = n, max(s[2], n)
+		if s[1] < 0 || n < s[1] {
+			s[1] = n
+		}
+	}
+}
+
 // publish lets others see what the turn has come to.
 func (p *Peer) publish() {
 	g := &p.progress
@@ -30,6 +46,7 @@ func (p *Peer) publish() {
 		}
 		if role == zab.Looking {
 			g.lookings.Add(1)
+			p.sizes = noSizes
 		}
 		p.role, p.since = role, p.now
 		g.role.Store(int64(role))
@@ -72,6 +89,7 @@ type Status struct {
 	InSync   int        // of them, while leading
 	Others   int        // learners without a vote in sync, while leading
 	Learners int        // connected, while leading
+	Sizes    [3]int     // in bytes: of the last proposal, the smallest and the largest while leading; -1 = none
 	Seen     int        // voters that there is an election link to, or that are this one
 	Stats    zab.Stats
 }
@@ -99,7 +117,7 @@ func (p *Peer) status() Status {
 	n := p.node
 	s := Status{
 		Role: n.Role(), Serving: n.Serving(), Since: p.since, Leader: n.Leader(), Epoch: n.Epoch(), Zxid: n.Committed(),
-		Stats: n.Stats,
+		Stats: n.Stats, Sizes: p.sizes,
 	}
 	s.InSync, s.Voters, s.Others = n.Synced()
 	if s.Role == zab.Leading {
