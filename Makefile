@@ -4,9 +4,11 @@ VERSION ?= $(shell git describe --tags 2>/dev/null || echo 0.0.0+g$$(git rev-par
 GO      ?= go
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 20s
+SEEDS    ?= 20000
+FROM     ?= 1
 NFPM    := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
 
-.PHONY: run build test lint bench interop e2e fuzz packages clean
+.PHONY: run build test lint sim bench interop e2e fuzz packages clean
 
 ## run: build and serve on 127.0.0.1:2181, with the data below ./data
 run: build
@@ -27,6 +29,10 @@ lint:
 	@out=$$($(GO) tool gofumpt -l cmd pkg packaging); if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi
 	$(GO) vet -tags interop,e2e,bench ./...
 	$(GO) tool staticcheck -tags interop,e2e,bench ./...
+
+## sim: SEEDS simulated ensembles, from seed FROM on; each finds its own way to go wrong
+sim:
+	$(GO) run ./cmd/zabsim -from $(FROM) -count $(SEEDS)
 
 ## bench: zabd and, where it is installed, ZooKeeper, side by side in one run
 bench:
