@@ -34,9 +34,17 @@ lint:
 sim:
 	$(GO) run ./cmd/zabsim -from $(FROM) -count $(SEEDS)
 
-## bench: zabd and, where it is installed, ZooKeeper, side by side in one run
+## lab: four servers on loopback and a live table of what they do, until Ctrl-C; OBSERVER=4 makes the fourth observe
+lab: build
+	@exec ./bin/zablab -zabd bin/zabd $(if $(OBSERVER),-observer $(OBSERVER)) $(LABFLAGS)
+
+## bench: zabd and ZooKeeper side by side in one run, one server and three; see docs/benchmarks.md
 bench:
-	$(GO) test -tags bench -count=1 -timeout 60m -run TestCompare -v ./pkg/load
+	$(GO) test -tags bench -count=1 -timeout 60m -run 'TestCompare|TestEnsemble' -v ./pkg/load $(BENCHFLAGS)
+
+## bench-failover: leaders of zabd and of ZooKeeper are killed under clients that write
+bench-failover:
+	$(GO) test -tags bench -count=1 -timeout 60m -run TestFailover -v ./pkg/load $(BENCHFLAGS)
 
 ## interop: other people's clients against zabd (zkCli.sh, the C client, kazoo, go-zookeeper)
 interop:

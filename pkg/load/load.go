@@ -34,12 +34,12 @@ type Result struct {
 // Rate returns operations in a second.
 func (r Result) Rate() float64 { return float64(r.Ops) / r.Elapsed.Seconds() }
 
-// Run keeps Outstanding requests of an operation under way on each of Conns connections for a time. The operation's
-// nodes must be there (Prepare).
-func Run(ctx context.Context, addr string, op Operation, s Shape, d time.Duration) (Result, error) {
+// Run keeps Outstanding requests of an operation under way on each of Conns connections for a time. The connections go
+// to the servers in turn. The operation's nodes must be there (Prepare).
+func Run(ctx context.Context, addrs []string, op Operation, s Shape, d time.Duration) (Result, error) {
 	workers := make([]*worker, s.Conns)
 	for i := range workers {
-		w, err := dial(ctx, addr, op, i, s.Outstanding)
+		w, err := dial(ctx, addrs[i%len(addrs)], op, i, s.Outstanding)
 		if err != nil {
 			return Result{}, err
 		}

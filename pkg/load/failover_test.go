@@ -1,0 +1,138 @@
+//go:build bench
+
+package load
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/zabd/zabd/pkg/client"
+	"github.com/zabd/zabd/pkg/lab"
+	"github.com/zabd/zabd/pkg/proto"
+)
+
+var (
+	kills   = flag.Int("load.kills", 10, "how often the leader is killed")
+	writers = flag.Int("load.writers", 9, "clients that write meanwhile")
+)
+
+// calm is how long the clients write before each kill, and after it before the killed server comes back.
+const calm = time.Second
+
+// TestFailover kills the leaders of three servers under clients that write, and tells for how long no write was
+// acknowledged. It fails when one that was is not there at the end.
+func TestFailover(t *testing.T) {
+	for _, e := range contenders(t, 3) {
+		start(t, e)
+		failover(t, e)
+		e.Kill() // the next has the host for itself
+	}
+}
+
+func failover(t *testing.T, e *lab.Ensemble) {
+	t.Helper()
+	seen := &sight{last: time.Now()}
+	crowd := crowdOf(t, e, seen)
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for _, w := range crowd {
+		wg.Go(func() { w.run(ctx) })
+	}
+	defer wg.Wait()
+	defer stop()
+
+	fmt.Printf("%s: %d clients write, kill -9 of the leader\n", e.Name, len(crowd))
+	var outages []time.Duration
+	for i := range *kills {
+		outages = append(outages, killLeader(t, e, seen, i+1))
+	}
+	stop()
+	wg.Wait()
+	slices.Sort(outages)
+	g := goal{"longest ms", 200, true}
+	fmt.Printf("%s: without an acknowledged write: median %v, longest %v | %s\n", e.Name,
+		round(outages[len(outages)/2]), round(outages[len(outages)-1]), g.verdict(outages[len(outages)-1].Seconds()*1e3))
+	inSync(t, e)
+	audit(t, e, crowd)
+}
+
+// crowdOf makes the clients and the nodes below which they write.
+func crowdOf(t *testing.T, e *lab.Ensemble, seen *sight) []*writer {
+	t.Helper()
+	c, err := client.Dial(t.Context(), e.Addrs()[0], client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var out []*writer
+	for i := range *writers {
+		out = append(out, &writer{id: i, addrs: e.Addrs(), at: i % len(e.Servers), seen: seen})
+	}
+	paths := []string{failoverBase}
+	for _, w := range out {
+		paths = append(paths, w.dir())
+	}
+	for _, path := range paths {
+		if _, err := c.Create(t.Context(), path, nil, 0); err != nil && !errors.Is(err, proto.NodeExists) {
+			t.Fatal(err)
+		}
+	}
+	return out
+}
+
+// killLeader kills, lets the clients go on, starts the server again, and returns the longest time without an
+// acknowledged write from the kill until all are in sync.
+func killLeader(t *testing.T, e *lab.Ensemble, seen *sight, n int) time.Duration {
+	t.Helper()
+	inSync(t, e)
+	before, began := seen.count(), time.Now()
+	<-time.After(calm)
+	rate := float64(seen.count()-before) / time.Since(began).Seconds()
+	leader, err := e.Leader(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := seen.begin(len(e.Servers) * 100)
+	leader.Kill()
+	select {
+	case <-again:
+	case <-time.After(time.Minute):
+		t.Fatalf("%s: after the leader was killed nobody writes for a minute", e.Name)
+	}
+	<-time.After(calm)
+	outage := seen.gap()
+	session, write := seen.phases()
+	start(t, e, leader.ID)
+	inSync(t, e)
+	comeback := seen.gap()
+	fmt.Printf("%s kill %2d of server %d at %5.0f writes/s: %7v (first session %7v, first write on it %7v); while it comes back %7v\n",
+		e.Name, n, leader.ID, rate, round(outage), round(session), round(write), round(comeback))
+	return max(outage, comeback)
+}
+
+// audit fails the test if a server lacks an acknowledged write.
+func audit(t *testing.T, e *lab.Ensemble, crowd []*writer) {
+	t.Helper()
+	acked, attempted, sessions := 0, 0, 0
+	for _, w := range crowd {
+		acked, attempted, sessions = acked+len(w.acked), attempted+w.next, sessions+w.lost
+		for _, err := range w.denied {
+			t.Errorf("%s: client %d: %v", e.Name, w.id, err)
+		}
+		for _, addr := range e.Addrs() {
+			lost, err := w.missing(t.Context(), addr)
+			if err != nil || len(lost) > 0 {
+				t.Errorf("%s: client %d at %s: %d acknowledged writes are lost, such as %.3q, %v", e.Name, w.id, addr, len(lost), lost, err)
+			}
+		}
+	}
+	fmt.Printf("%s: %d writes acknowledged of %d, each looked for on each server; %d sessions refused\n", e.Name, acked, attempted, sessions)
+}
+
+func round(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
