@@ -321,10 +321,10 @@ func (a *armed) concerns(t proto.EventType) bool {
 	return !a.child
 }
 
-// checkRefused: only a session that has ended is refused.
+// checkRefused: only a session that has ended is refused, or one whose end is on its way.
 func (w *World) checkRefused(c *client) {
-	if s := w.model.sessions[c.session]; c.began && (s == nil || s.ends == 0) {
-		w.fail("%v: session %x is refused by %v, and has not ended", c, c.session, c.host)
+	if c.began && !w.history.closing[c.session] {
+		w.fail("%v: session %x is refused by %v, and its end was not proposed", c, c.session, c.host)
 	}
 	w.Stats.Refused++
 }

@@ -22,8 +22,9 @@ type history struct {
 	proposals map[proto.Zxid]*proposal
 	committed []*proposal
 	epochs    map[uint32]*epoch
-	highest   uint32 // epoch that was established
-	empty     uint64 // digest of the tree of a new ensemble
+	highest   uint32         // epoch that was established
+	closing   map[int64]bool // sessions whose end was proposed
+	empty     uint64         // digest of the tree of a new ensemble
 }
 
 type proposal struct {
@@ -44,6 +45,7 @@ type epoch struct {
 
 func (hs *history) init(w *World) {
 	hs.w, hs.proposals, hs.epochs = w, make(map[proto.Zxid]*proposal), make(map[uint32]*epoch)
+	hs.closing = make(map[int64]bool)
 	hs.empty = tree.New().Digest()
 }
 
@@ -162,6 +164,9 @@ func (hs *history) proposed(p *process, es []txn.Entry) {
 			pr.digest, _ = hs.digest(before)
 		}
 		hs.proposals[e.Zxid], p.proposed = pr, e.Zxid
+		if x.Header.Type == proto.OpCloseSession {
+			hs.closing[x.Session] = true
+		}
 		w.mix(uint64(e.Zxid), pr.digest)
 		if w.tracing() {
 			w.tracef("%v proposes %v: %v session %x cxid %d path %q", p, e.Zxid, x.Header.Type, x.Session, x.Cxid, x.Path)
