@@ -30,6 +30,12 @@ func (b ballot) agrees(o ballot) bool {
 	return b.PeerEpoch == o.PeerEpoch
 }
 
+// backs tells whether a ballot is for a proposal of its round. Who has decided for the same leader is so, though it names
+// the epoch that has been established since, and though ZooKeeper would not count it.
+func (b ballot) backs(v Vote) bool {
+	return b.cast && b.Leader == v.Leader && b.Round == v.Round && (b.state != Looking || b.Vote == v)
+}
+
 // better tells whether a's leader is to be preferred to b's.
 func better(a, b Vote) bool {
 	return cmp.Or(cmp.Compare(a.PeerEpoch, b.PeerEpoch), cmp.Compare(a.Zxid, b.Zxid), cmp.Compare(a.Leader, b.Leader)) > 0
@@ -91,9 +97,7 @@ func (e *Election) onDecided(now time.Duration, slot int, n Notification, ef *Ef
 		e.decide(n.Vote, ef)
 		return
 	}
-	if e.waiting {
-		e.settle(now, ef)
-	}
+	e.settle(now, ef) // whoever decides as we would decide says so in the place of its vote
 }
 
 // agreed tells whether those who agree with b are a quorum.
@@ -113,32 +117,36 @@ func (e *Election) confirmed(ballots []ballot, v Vote) bool {
 	return ballots[slot].cast && ballots[slot].state == Leading
 }
 
-// settle ends the election if a quorum agrees with our proposal: at once if nothing better can come, otherwise by a Tick
+// settle ends the election at once if nothing better can come. Otherwise, if a quorum agrees with our proposal, a Tick does
 // after the wait.
 func (e *Election) settle(now time.Duration, ef *Effects) {
 	if e.state != Looking {
 		return
 	}
-	agreed := e.agreed(e.votes, ballot{Vote: e.proposal, cast: true})
 	switch {
-	case agreed && e.unanimous():
+	case e.unanimous():
 		e.decide(e.proposal, ef)
-	case !agreed:
+	case !e.agreed(e.votes, ballot{Vote: e.proposal, cast: true}):
 		e.waiting = false
 	case !e.waiting:
 		e.waiting, e.finalize = true, now+e.FinalizeWait
 	}
 }
 
-// unanimous tells whether every voter agrees with our proposal that is not known to be down. Then no better vote is to
-// be expected. An observer is not told every vote, and never knows.
+// unanimous tells whether a quorum, the candidate in it, is for our proposal, and so is every voter that is not known to
+// be down. Then no better vote is to be expected, and ZooKeeper's wait for one is left out. An observer is not told
+// every vote, and never knows.
 func (e *Election) unanimous() bool {
-	for slot, id := range e.Members.Voters() {
-		if !e.votes[slot].agrees(ballot{Vote: e.proposal, cast: true}) && (id == e.proposal.Leader || !e.knownDown(id)) {
+	backs := func(id ensemble.ID) bool {
+		slot, _ := e.Members.Slot(id)
+		return e.votes[slot].backs(e.proposal)
+	}
+	for _, id := range e.Members.Voters() {
+		if !backs(id) && (id == e.proposal.Leader || !e.knownDown(id)) {
 			return false
 		}
 	}
-	return e.voter
+	return e.voter && e.Members.Holds(backs)
 }
 
 func (e *Election) knownDown(id ensemble.ID) bool {

@@ -143,7 +143,7 @@ func (e *Election) Look(now, since time.Duration, last proto.Zxid, epoch uint32,
 	if !e.voter {
 		e.initial = Vote{Leader: math.MinInt64, Zxid: math.MinInt64, PeerEpoch: math.MinInt64}
 	}
-	e.state, e.since, e.waiting = Looking, since, false
+	e.state, e.since = Looking, since
 	e.interval = e.MinInterval
 	clear(e.others)
 	e.begin(now, e.round+1, e.initial, ef)
@@ -269,7 +269,7 @@ func (e *Election) begin(now time.Duration, round int64, proposal Vote, ef *Effe
 // propose tells every voter the proposal and casts our own vote for it.
 func (e *Election) propose(now time.Duration, proposal Vote, ef *Effects) {
 	proposal.Round = e.round
-	e.proposal = proposal
+	e.proposal, e.waiting = proposal, false
 	e.resend = now + e.interval
 	for slot, id := range e.Members.Voters() {
 		if id != e.Self {

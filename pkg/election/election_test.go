@@ -157,133 +157,45 @@ func (s *story) effects() string {
 	return strings.Join(out, "; ")
 }
 
-func TestRules(t *testing.T) {
-	three, five, observed := members(t, 3, 0), members(t, 5, 0), members(t, 4, 1)
-	for _, c := range []struct {
-		name    string
-		members *ensemble.Config
-		self    ensemble.ID
-		steps   []step
-	}{
-		{"looking tells every voter and opens all links", three, 1, []step{
+// A rule is a story with a name.
+type rule struct {
+	name              string
+	voters, observers int
+	self              ensemble.ID
+	steps             []step
+}
+
+func check(t *testing.T, rules []rule) {
+	t.Helper()
+	for _, c := range rules {
+		t.Run(c.name, func(t *testing.T) {
+			tell(t, Options{Self: c.self, Members: members(t, c.voters+c.observers, c.observers)}, c.steps...)
+		})
+	}
+}
+
+func TestProposals(t *testing.T) {
+	check(t, []rule{
+		{"looking tells every voter and opens all links", 3, 0, 1, []step{
 			{"look 5/1", "connect 2 3; all LOOKING 1:5/1 r1"},
 		}},
-		{"links that are open are not opened", three, 1, []step{
+		{"links that are open are not opened", 3, 0, 1, []step{
 			{"up 3", ""},
 			{"look 5/1", "connect 2; all LOOKING 1:5/1 r1"},
 		}},
-		{"a better vote is adopted and told to all", three, 1, []step{
+		{"a better vote is adopted and told to all", 3, 0, 1, []step{
 			{"look 5/1", "connect 2 3; all LOOKING 1:5/1 r1"},
 			{"2 LOOKING 3:6/1 r1", "all LOOKING 3:6/1 r1"},
 		}},
-		{"the epoch comes before the zxid", three, 3, []step{
+		{"the epoch comes before the zxid", 3, 0, 3, []step{
 			{"look 9/1", "connect 1 2; all LOOKING 3:9/1 r1"},
 			{"1 LOOKING 1:5/2 r1", "all LOOKING 1:5/2 r1"},
 		}},
-		{"the zxid comes before the id", three, 3, []step{
+		{"the zxid comes before the id", 3, 0, 3, []step{
 			{"look 5/1", "connect 1 2; all LOOKING 3:5/1 r1"},
 			{"1 LOOKING 1:6/1 r1", "all LOOKING 1:6/1 r1"},
 		}},
-		{"a voter's first vote of a round is answered, so that it learns ours", three, 3, []step{
-			{"look 5/1", "connect 1 2; all LOOKING 3:5/1 r1"},
-			{"1 LOOKING 1:5/1 r1", "1 LOOKING 3:5/1 r1"},
-			{"1 LOOKING 1:5/1 r1", ""},
-		}},
-		{"a later round is joined with the better of its vote and ours", five, 3, []step{
-			{"look 5/1", "connect 1 2 4 5; all LOOKING 3:5/1 r1"},
-			{"4 LOOKING 4:9/1 r1", "all LOOKING 4:9/1 r1"},
-			{"1 LOOKING 1:4/1 r7", "all LOOKING 3:5/1 r7"},
-			{"2 LOOKING 2:6/1 r9", "all LOOKING 2:6/1 r9"},
-		}},
-		{"votes of the round before do not count in the next", five, 3, []step{
-			{"look 5/1", "connect 1 2 4 5; all LOOKING 3:5/1 r1"},
-			{"1 LOOKING 3:5/1 r1", "1 LOOKING 3:5/1 r1"},
-			{"2 LOOKING 2:5/1 r2", "all LOOKING 3:5/1 r2"},
-			{"2 LOOKING 3:5/1 r2", ""},
-			{"tick 200ms", "connect 1 2 4 5; all LOOKING 3:5/1 r2"},
-			{"1 LOOKING 3:5/1 r2", "1 LOOKING 3:5/1 r2"},
-			{"tick 200ms", "= LEADING 3:5/1 r2"},
-		}},
-		{"an earlier round is answered and not counted", three, 2, []step{
-			{"look 5/1", "connect 1 3; all LOOKING 2:5/1 r1"},
-			{"1 LOOKING 1:4/1 r5", "all LOOKING 2:5/1 r5"},
-			{"3 LOOKING 3:9/1 r4", "3 LOOKING 2:5/1 r5"},
-		}},
-		{"votes from or for those who may not vote are ignored", observed, 1, []step{
-			{"look 5/1", "connect 2 3; all LOOKING 1:5/1 r1"},
-			{"2 LOOKING 4:9/1 r1", ""},
-			{"2 LOOKING 9:9/1 r1", ""},
-			{"2 OBSERVING 3:9/1 r1", ""},
-		}},
-		{"nobody is waited for when all have voted", three, 3, []step{
-			{"look 5/1", "connect 1 2; all LOOKING 3:5/1 r1"},
-			{"1 LOOKING 3:5/1 r1", "1 LOOKING 3:5/1 r1"},
-			{"2 LOOKING 3:5/1 r1", "2 LOOKING 3:5/1 r1; = LEADING 3:5/1 r1"},
-		}},
-		{"a voter whose host refuses is not waited for", three, 1, []step{
-			{"refused 3", ""},
-			{"look 5/1", "connect 2 3; all LOOKING 1:5/1 r1"},
-			{"2 LOOKING 2:5/1 r1", "all LOOKING 2:5/1 r1; = FOLLOWING 2:5/1 r1"},
-		}},
-		{"a refusal ends the wait", three, 1, []step{
-			{"look 5/1", "connect 2 3; all LOOKING 1:5/1 r1"},
-			{"2 LOOKING 2:5/1 r1", "all LOOKING 2:5/1 r1"},
-			{"down 3", ""},
-			{"refused 3", "= FOLLOWING 2:5/1 r1"},
-		}},
-		{"a refusal from before the leader was lost says nothing", three, 1, []step{
-			{"refused 3", ""},
-			{"tick 1s", ""},
-			{"look 5/1", "connect 2 3; all LOOKING 1:5/1 r1"},
-			{"2 LOOKING 2:5/1 r1", "all LOOKING 2:5/1 r1"},
-			{"tick 200ms", "= FOLLOWING 2:5/1 r1"},
-		}},
-		{"a voter that has connected again is waited for", three, 1, []step{
-			{"refused 3", ""},
-			{"look 5/1", "connect 2 3; all LOOKING 1:5/1 r1"},
-			{"up 3", ""},
-			{"2 LOOKING 2:5/1 r1", "all LOOKING 2:5/1 r1"},
-			{"down 3", "connect 3"},
-			{"tick 199ms", ""},
-			{"tick 1ms", "= FOLLOWING 2:5/1 r1"},
-		}},
-		{"nobody is elected early who is known to be down", three, 1, []step{
-			{"look 5/1", "connect 2 3; all LOOKING 1:5/1 r1"},
-			{"refused 3", ""},
-			{"2 LOOKING 3:5/1 r1", "all LOOKING 3:5/1 r1"},
-			{"tick 200ms", "= FOLLOWING 3:5/1 r1"},
-		}},
-		{"a better vote during the wait is taken", five, 1, []step{
-			{"look 5/1", "connect 2 3 4 5; all LOOKING 1:5/1 r1"},
-			{"2 LOOKING 3:5/1 r1", "all LOOKING 3:5/1 r1"},
-			{"3 LOOKING 3:5/1 r1", "3 LOOKING 3:5/1 r1"},
-			{"tick 100ms", ""},
-			{"5 LOOKING 5:5/1 r1", "all LOOKING 5:5/1 r1"},
-			{"tick 199ms", ""},
-			{"2 LOOKING 5:5/1 r1", ""},
-			{"tick 199ms", ""},
-			{"tick 1ms", "= FOLLOWING 5:5/1 r1"},
-		}},
-		{"during the wait, what is not better and not of this round is discarded", five, 1, []step{
-			{"look 5/1", "connect 2 3 4 5; all LOOKING 1:5/1 r1"},
-			{"2 LOOKING 3:5/1 r1", "all LOOKING 3:5/1 r1"},
-			{"3 LOOKING 3:5/1 r1", "3 LOOKING 3:5/1 r1"},
-			{"4 LOOKING 2:5/1 r8", ""},
-			{"4 FOLLOWING 2:5/1 r9", ""},
-			{"tick 200ms", "= FOLLOWING 3:5/1 r1"},
-		}},
-		{"a late voter is answered during the wait, and ends it", five, 4, []step{
-			{"refused 5", ""},
-			{"look 5/1", "connect 1 2 3 5; all LOOKING 4:5/1 r1"},
-			{"2 LOOKING 4:5/1 r1", "2 LOOKING 4:5/1 r1"},
-			{"3 LOOKING 4:5/1 r1", "3 LOOKING 4:5/1 r1"},
-			{"1 LOOKING 1:5/1 r1", "1 LOOKING 4:5/1 r1"},
-			{"1 LOOKING 4:5/1 r1", "= LEADING 4:5/1 r1"},
-		}},
-		{"a lone voter elects itself", members(t, 1, 0), 1, []step{
-			{"look 5/1", "= LEADING 1:5/1 r1"},
-		}},
-		{"proposals are repeated, ever less often", three, 1, []step{
+		{"proposals are repeated, ever less often", 3, 0, 1, []step{
 			{"look 5/1", "connect 2 3; all LOOKING 1:5/1 r1"},
 			{"up 2", ""},
 			{"tick 199ms", ""},
@@ -292,7 +204,7 @@ func TestRules(t *testing.T) {
 			{"tick 1ms", "connect 3; all LOOKING 1:5/1 r1"},
 			{"tick 800ms", "connect 3; all LOOKING 1:5/1 r1"},
 		}},
-		{"a link that is lost while looking is opened at once, to hear who refuses", observed, 1, []step{
+		{"a link that is lost while looking is opened at once, to hear who refuses", 3, 1, 1, []step{
 			{"up 2", ""},
 			{"up 4", ""},
 			{"look 5/1", "connect 3; all LOOKING 1:5/1 r1"},
@@ -300,60 +212,43 @@ func TestRules(t *testing.T) {
 			{"refused 2", ""},
 			{"down 4", ""},
 		}},
-		{"a decided server answers those who look, and nobody else", three, 3, []step{
+	})
+}
+
+func TestRounds(t *testing.T) {
+	check(t, []rule{
+		{"a voter's first vote of a round is answered, so that it learns ours", 3, 0, 3, []step{
 			{"look 5/1", "connect 1 2; all LOOKING 3:5/1 r1"},
+			{"1 LOOKING 1:5/1 r1", "1 LOOKING 3:5/1 r1"},
+			{"1 LOOKING 1:5/1 r1", ""},
+		}},
+		{"a later round is joined with the better of its vote and ours", 5, 0, 3, []step{
+			{"look 5/1", "connect 1 2 4 5; all LOOKING 3:5/1 r1"},
+			{"4 LOOKING 4:9/1 r1", "all LOOKING 4:9/1 r1"},
+			{"1 LOOKING 1:4/1 r7", "all LOOKING 3:5/1 r7"},
+			{"2 LOOKING 2:6/1 r9", "all LOOKING 2:6/1 r9"},
+		}},
+		{"votes of the round before do not count in the next", 5, 0, 3, []step{
+			{"look 5/1", "connect 1 2 4 5; all LOOKING 3:5/1 r1"},
 			{"1 LOOKING 3:5/1 r1", "1 LOOKING 3:5/1 r1"},
-			{"tick 200ms", "= LEADING 3:5/1 r1"},
-			{"2 LOOKING 2:9/9 r4", "2 LEADING 3:5/1 r1"},
-			{"1 FOLLOWING 3:5/1 r1", ""},
-			{"1 OBSERVING 3:5/1 r1", ""},
-			{"tick 1h", ""},
+			{"2 LOOKING 2:5/1 r2", "all LOOKING 3:5/1 r2"},
+			{"2 LOOKING 3:5/1 r2", ""},
+			{"tick 200ms", "connect 1 2 4 5; all LOOKING 3:5/1 r2"},
+			{"1 LOOKING 3:5/1 r2", "1 LOOKING 3:5/1 r2"},
+			{"tick 200ms", "= LEADING 3:5/1 r2"},
 		}},
-		{"an observer is answered in every state, with the vote of the last election and the current round", observed, 3, []step{
-			{"look 5/1", "connect 1 2; all LOOKING 3:5/1 r1"},
-			{"1 LOOKING 1:6/1 r1", "all LOOKING 1:6/1 r1"},
-			{"4 LOOKING -9:-9/-9 r3", "4 LOOKING 3:5/1 r1"},
-			{"2 LOOKING 1:6/1 r1", "2 LOOKING 1:6/1 r1; = FOLLOWING 1:6/1 r1"},
-			{"4 LOOKING -9:-9/-9 r1", "4 FOLLOWING 1:6/1 r1"},
-			{"look 7/1", "connect 1 2; all LOOKING 3:7/1 r2"},
-			{"4 LOOKING -9:-9/-9 r2", "4 LOOKING 1:6/1 r2"},
-			{"9 OBSERVING -9:-9/-9 r2", "9 LOOKING 1:6/1 r2"},
+		{"an earlier round is answered and not counted", 3, 0, 2, []step{
+			{"look 5/1", "connect 1 3; all LOOKING 2:5/1 r1"},
+			{"1 LOOKING 1:4/1 r5", "all LOOKING 2:5/1 r5"},
+			{"3 LOOKING 3:9/1 r4", "3 LOOKING 2:5/1 r5"},
 		}},
-		{"two who hold each other for observers do not answer each other for ever", three, 3, []step{
-			{"look 5/1", "connect 1 2; all LOOKING 3:5/1 r1"},
-			{"9 LOOKING 9:5/1 r1", "9 LOOKING 3:5/1 r1"},
-			{"9 LOOKING 9:5/1 r1", ""},
-			{"tick 200ms", "connect 1 2; all LOOKING 3:5/1 r1"},
-			{"9 LOOKING 9:5/1 r1", "9 LOOKING 3:5/1 r1"},
-		}},
-		{"an observer votes for nobody and follows the decided", observed, 4, []step{
-			{"look 5/1", "connect 1 2 3; all LOOKING -9223372036854775808:-9223372036854775808/-9223372036854775808 r1"},
-			{"1 FOLLOWING 3:5/1 r6", ""},
-			{"3 LEADING 3:5/1 r6", "= OBSERVING 3:5/1 r6"},
-		}},
-		{"an observer waits even where all voters agree: it does not hear every vote", observed, 4, []step{
-			{"look 5/1", "connect 1 2 3; all LOOKING -9223372036854775808:-9223372036854775808/-9223372036854775808 r1"},
-			{"1 LOOKING 3:5/1 r1", "all LOOKING 3:5/1 r1"},
-			{"2 LOOKING 3:5/1 r1", "2 LOOKING 3:5/1 r1"},
-			{"3 LOOKING 3:5/1 r1", "3 LOOKING 3:5/1 r1"},
-			{"tick 200ms", "= OBSERVING 3:5/1 r1"},
-		}},
-		{"a server that does not know what it holds does not count, and can follow", three, 3, []step{
-			{"look -1/4", "connect 1 2; all LOOKING 3:-1/4 r1"},
-			{"1 LOOKING 1:5/5 r1", ""},
-			{"2 LOOKING 3:-1/4 r1", ""},
-			{"1 LOOKING 1:5/5 r0", "1 LOOKING 3:-1/4 r1"},
-			{"tick 200ms", "connect 1 2; all LOOKING 3:-1/4 r1"},
-			{"1 LEADING 1:5/5 r2", ""},
-			{"2 FOLLOWING 1:5/5 r2", "= FOLLOWING 1:5/5 r2"},
-		}},
-		{"the vote of such a server is ignored by the others", three, 1, []step{
+		{"votes from or for those who may not vote are ignored", 3, 1, 1, []step{
 			{"look 5/1", "connect 2 3; all LOOKING 1:5/1 r1"},
-			{"3 LOOKING 3:-1/9 r4", ""},
-			{"2 LOOKING 1:5/1 r1", "2 LOOKING 1:5/1 r1"},
-			{"tick 200ms", "= LEADING 1:5/1 r1"},
+			{"2 LOOKING 4:9/1 r1", ""},
+			{"2 LOOKING 9:9/1 r1", ""},
+			{"2 OBSERVING 3:9/1 r1", ""},
 		}},
-		{"the next election has the next round, and old words are forgotten", three, 3, []step{
+		{"the next election has the next round, and old words are forgotten", 3, 0, 3, []step{
 			{"look 5/1", "connect 1 2; all LOOKING 3:5/1 r1"},
 			{"1 LEADING 1:9/2 r7", ""},
 			{"2 FOLLOWING 1:9/2 r7", "= FOLLOWING 1:9/2 r7"},
@@ -364,19 +259,182 @@ func TestRules(t *testing.T) {
 			{"epoch 4", ""},
 			{"tick 200ms", "= LEADING 3:9/3 r8"},
 		}},
-		{"nothing is said before the first election", three, 3, []step{
+		{"nothing is said before the first election", 3, 0, 3, []step{
 			{"1 LOOKING 1:5/1 r1", ""},
 			{"9 LOOKING 1:5/1 r1", ""},
 			{"refused 1", ""},
 			{"tick 1h", ""},
 		}},
-		{"an own message is not heard", three, 3, []step{
+		{"an own message is not heard", 3, 0, 3, []step{
 			{"look 5/1", "connect 1 2; all LOOKING 3:5/1 r1"},
 			{"3 LOOKING 1:9/1 r9", ""},
 		}},
-	} {
-		t.Run(c.name, func(t *testing.T) { tell(t, Options{Self: c.self, Members: c.members}, c.steps...) })
-	}
+	})
+}
+
+func TestDecidingEarly(t *testing.T) {
+	check(t, []rule{
+		{"nobody is waited for when all have voted", 3, 0, 3, []step{
+			{"look 5/1", "connect 1 2; all LOOKING 3:5/1 r1"},
+			{"1 LOOKING 3:5/1 r1", "1 LOOKING 3:5/1 r1"},
+			{"2 LOOKING 3:5/1 r1", "2 LOOKING 3:5/1 r1; = LEADING 3:5/1 r1"},
+		}},
+		{"a voter whose host refuses is not waited for", 3, 0, 1, []step{
+			{"refused 3", ""},
+			{"look 5/1", "connect 2 3; all LOOKING 1:5/1 r1"},
+			{"2 LOOKING 2:5/1 r1", "all LOOKING 2:5/1 r1; = FOLLOWING 2:5/1 r1"},
+		}},
+		{"a refusal ends the wait", 3, 0, 1, []step{
+			{"look 5/1", "connect 2 3; all LOOKING 1:5/1 r1"},
+			{"2 LOOKING 2:5/1 r1", "all LOOKING 2:5/1 r1"},
+			{"down 3", ""},
+			{"refused 3", "= FOLLOWING 2:5/1 r1"},
+		}},
+		{"a refusal from before the leader was lost says nothing", 3, 0, 1, []step{
+			{"refused 3", ""},
+			{"tick 1s", ""},
+			{"look 5/1", "connect 2 3; all LOOKING 1:5/1 r1"},
+			{"2 LOOKING 2:5/1 r1", "all LOOKING 2:5/1 r1"},
+			{"tick 200ms", "= FOLLOWING 2:5/1 r1"},
+		}},
+		{"a voter that has connected again is waited for", 3, 0, 1, []step{
+			{"refused 3", ""},
+			{"look 5/1", "connect 2 3; all LOOKING 1:5/1 r1"},
+			{"up 3", ""},
+			{"2 LOOKING 2:5/1 r1", "all LOOKING 2:5/1 r1"},
+			{"down 3", "connect 3"},
+			{"tick 199ms", ""},
+			{"tick 1ms", "= FOLLOWING 2:5/1 r1"},
+		}},
+		{"nobody is elected early who is known to be down", 3, 0, 1, []step{
+			{"look 5/1", "connect 2 3; all LOOKING 1:5/1 r1"},
+			{"refused 3", ""},
+			{"2 LOOKING 3:5/1 r1", "all LOOKING 3:5/1 r1"},
+			{"tick 200ms", "= FOLLOWING 3:5/1 r1"},
+		}},
+		{"a lone voter elects itself", 1, 0, 1, []step{
+			{"look 5/1", "= LEADING 1:5/1 r1"},
+		}},
+		{"who has decided for our candidate is for it, though its epoch is established since", 3, 0, 1, []step{
+			{"look 5/1", "connect 2 3; all LOOKING 1:5/1 r1"},
+			{"2 LOOKING 3:5/1 r1", "all LOOKING 3:5/1 r1"},
+			{"3 LEADING 3:5/2 r1", "= FOLLOWING 3:5/1 r1"},
+		}},
+		{"but not if its own word for itself is missing", 3, 0, 1, []step{
+			{"refused 3", ""},
+			{"look 5/1", "connect 2 3; all LOOKING 1:5/1 r1"},
+			{"2 LOOKING 3:5/1 r1", "all LOOKING 3:5/1 r1"},
+			{"2 FOLLOWING 3:5/2 r1", ""},
+			{"tick 200ms", "connect 2 3; all LOOKING 3:5/1 r1"},
+		}},
+	})
+}
+
+func TestTheWait(t *testing.T) {
+	check(t, []rule{
+		{"a better vote that has a quorum at once is waited for as long", 3, 0, 1, []step{
+			{"look 5/1", "connect 2 3; all LOOKING 1:5/1 r1"},
+			{"2 LOOKING 2:5/1 r1", "all LOOKING 2:5/1 r1"},
+			{"tick 100ms", ""},
+			{"3 LOOKING 3:5/1 r1", "all LOOKING 3:5/1 r1"},
+			{"tick 199ms", ""},
+			{"tick 1ms", "= FOLLOWING 3:5/1 r1"},
+		}},
+		{"a better vote during the wait is taken", 5, 0, 1, []step{
+			{"look 5/1", "connect 2 3 4 5; all LOOKING 1:5/1 r1"},
+			{"2 LOOKING 3:5/1 r1", "all LOOKING 3:5/1 r1"},
+			{"3 LOOKING 3:5/1 r1", "3 LOOKING 3:5/1 r1"},
+			{"tick 100ms", ""},
+			{"5 LOOKING 5:5/1 r1", "all LOOKING 5:5/1 r1"},
+			{"tick 199ms", ""},
+			{"2 LOOKING 5:5/1 r1", ""},
+			{"tick 199ms", ""},
+			{"tick 1ms", "= FOLLOWING 5:5/1 r1"},
+		}},
+		{"during the wait, what is not better and not of this round is discarded", 5, 0, 1, []step{
+			{"look 5/1", "connect 2 3 4 5; all LOOKING 1:5/1 r1"},
+			{"2 LOOKING 3:5/1 r1", "all LOOKING 3:5/1 r1"},
+			{"3 LOOKING 3:5/1 r1", "3 LOOKING 3:5/1 r1"},
+			{"4 LOOKING 2:5/1 r8", ""},
+			{"4 FOLLOWING 2:5/1 r9", ""},
+			{"tick 200ms", "= FOLLOWING 3:5/1 r1"},
+		}},
+		{"a late voter is answered during the wait, and ends it", 5, 0, 4, []step{
+			{"refused 5", ""},
+			{"look 5/1", "connect 1 2 3 5; all LOOKING 4:5/1 r1"},
+			{"2 LOOKING 4:5/1 r1", "2 LOOKING 4:5/1 r1"},
+			{"3 LOOKING 4:5/1 r1", "3 LOOKING 4:5/1 r1"},
+			{"1 LOOKING 1:5/1 r1", "1 LOOKING 4:5/1 r1"},
+			{"1 LOOKING 4:5/1 r1", "= LEADING 4:5/1 r1"},
+		}},
+	})
+}
+
+func TestAnswers(t *testing.T) {
+	check(t, []rule{
+		{"a decided server answers those who look, and nobody else", 3, 0, 3, []step{
+			{"look 5/1", "connect 1 2; all LOOKING 3:5/1 r1"},
+			{"1 LOOKING 3:5/1 r1", "1 LOOKING 3:5/1 r1"},
+			{"tick 200ms", "= LEADING 3:5/1 r1"},
+			{"2 LOOKING 2:9/9 r4", "2 LEADING 3:5/1 r1"},
+			{"1 FOLLOWING 3:5/1 r1", ""},
+			{"1 OBSERVING 3:5/1 r1", ""},
+			{"tick 1h", ""},
+		}},
+		{"an observer is answered in every state, with the vote of the last election and the current round", 3, 1, 3, []step{
+			{"look 5/1", "connect 1 2; all LOOKING 3:5/1 r1"},
+			{"1 LOOKING 1:6/1 r1", "all LOOKING 1:6/1 r1"},
+			{"4 LOOKING -9:-9/-9 r3", "4 LOOKING 3:5/1 r1"},
+			{"2 LOOKING 1:6/1 r1", "2 LOOKING 1:6/1 r1; = FOLLOWING 1:6/1 r1"},
+			{"4 LOOKING -9:-9/-9 r1", "4 FOLLOWING 1:6/1 r1"},
+			{"look 7/1", "connect 1 2; all LOOKING 3:7/1 r2"},
+			{"4 LOOKING -9:-9/-9 r2", "4 LOOKING 1:6/1 r2"},
+			{"9 OBSERVING -9:-9/-9 r2", "9 LOOKING 1:6/1 r2"},
+		}},
+		{"two who hold each other for observers do not answer each other for ever", 3, 0, 3, []step{
+			{"look 5/1", "connect 1 2; all LOOKING 3:5/1 r1"},
+			{"9 LOOKING 9:5/1 r1", "9 LOOKING 3:5/1 r1"},
+			{"9 LOOKING 9:5/1 r1", ""},
+			{"tick 200ms", "connect 1 2; all LOOKING 3:5/1 r1"},
+			{"9 LOOKING 9:5/1 r1", "9 LOOKING 3:5/1 r1"},
+		}},
+	})
+}
+
+func TestThoseWhoDoNotCount(t *testing.T) {
+	check(t, []rule{
+		{"an observer votes for nobody and follows the decided", 3, 1, 4, []step{
+			{"look 5/1", "connect 1 2 3; all LOOKING -9223372036854775808:-9223372036854775808/-9223372036854775808 r1"},
+			{"1 FOLLOWING 3:5/1 r6", ""},
+			{"3 LEADING 3:5/1 r6", "= OBSERVING 3:5/1 r6"},
+		}},
+		{"an observer waits even where all voters agree: it does not hear every vote", 3, 1, 4, []step{
+			{"look 5/1", "connect 1 2 3; all LOOKING -9223372036854775808:-9223372036854775808/-9223372036854775808 r1"},
+			{"1 LOOKING 3:5/1 r1", "all LOOKING 3:5/1 r1"},
+			{"2 LOOKING 3:5/1 r1", "2 LOOKING 3:5/1 r1"},
+			{"3 LOOKING 3:5/1 r1", "3 LOOKING 3:5/1 r1"},
+			{"tick 200ms", "= OBSERVING 3:5/1 r1"},
+		}},
+		{"a server that does not know what it holds does not count, and can follow", 3, 0, 3, []step{
+			{"look -1/4", "connect 1 2; all LOOKING 3:-1/4 r1"},
+			{"1 LOOKING 1:5/5 r1", ""},
+			{"2 LOOKING 3:-1/4 r1", ""},
+			{"1 LOOKING 1:5/5 r0", "1 LOOKING 3:-1/4 r1"},
+			{"tick 200ms", "connect 1 2; all LOOKING 3:-1/4 r1"},
+			{"1 LEADING 1:5/5 r2", ""},
+			{"2 FOLLOWING 1:5/5 r2", "= FOLLOWING 1:5/5 r2"},
+		}},
+		{"the vote of such a server is ignored by the others", 3, 0, 1, []step{
+			{"look 5/1", "connect 2 3; all LOOKING 1:5/1 r1"},
+			{"3 LOOKING 3:-1/9 r4", ""},
+			{"2 LOOKING 1:5/1 r1", "2 LOOKING 1:5/1 r1"},
+			{"tick 200ms", "= LEADING 1:5/1 r1"},
+		}},
+		{"nor does it elect itself, even if it is alone", 1, 0, 1, []step{
+			{"look -1/4", ""},
+			{"tick 1h", ""},
+		}},
+	})
 }
 
 // TestTrap5JoinDecidedEnsemble is about what a server must hear to join one that has a leader.

@@ -61,9 +61,6 @@ func load(t *testing.T, path string) capture {
 		case l.Conn == "" || l.Conn[0] != 'E':
 		case l.ToPort != 0:
 			acceptor := ensemble.ID(slices.Index(ports, l.ToPort) + 1)
-			if acceptor == 0 {
-				acceptor = ensemble.ID(len(ports) + 1) // an observer, whose port is not listed
-			}
 			conns[l.Conn] = &conn{acceptor: acceptor}
 			if l.Ev == "already-open" {
 				conns[l.Conn].initiator = 2
