@@ -8,7 +8,7 @@ SEEDS    ?= 20000
 FROM     ?= 1
 NFPM    := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
 
-.PHONY: run build test lint sim bench interop e2e fuzz packages clean
+.PHONY: run build test lint sim lab bench bench-failover interop e2e fuzz packages clean
 
 ## run: build and serve on 127.0.0.1:2181, with the data below ./data
 run: build

@@ -69,8 +69,8 @@ func measure(t *testing.T, e *lab.Ensemble, cell string, addrs []string) figures
 	return figures{r.Rate(), (e.CPU() - before).Seconds() / float64(r.Ops) * 1e5, r.P50, r.P99}
 }
 
-// compare measures a cell on all contenders in turn, each at the servers that at tells, and prints a line.
-func compare(t *testing.T, running []*lab.Ensemble, cell string, want goals, at func(*lab.Ensemble) []string) []figures {
+// compare measures a cell on all contenders in turn, each at the servers that at tells, and prints its rows.
+func compare(t *testing.T, running []*lab.Ensemble, cell string, want goals, at func(*lab.Ensemble) []string) {
 	t.Helper()
 	sum := make([]figures, len(running))
 	for range *rounds {
@@ -82,30 +82,44 @@ func compare(t *testing.T, running []*lab.Ensemble, cell string, want goals, at 
 			sum[i].p99 = max(sum[i].p99, f.p99)
 		}
 	}
-	line := fmt.Sprintf("%-18s", cell)
 	for i, e := range running {
 		f := sum[i]
-		line += fmt.Sprintf(" %s %8.0f/s p50 %6.3f p99 %7.3f ms CPU %6.3f |", e.Name, f.rate, f.p50.Seconds()*1e3, f.p99.Seconds()*1e3, f.cpu)
+		fmt.Printf(columns, cell, e.Name, fmt.Sprintf("%.0f", f.rate), fmt.Sprintf("%.3f", f.p50.Seconds()*1e3),
+			fmt.Sprintf("%.3f", f.cpu), fmt.Sprintf("%.3f", f.p99.Seconds()*1e3))
 	}
 	if len(running) == 2 {
-		line += ratios(sum[0], sum[1], want)
+		printRatios(cell, sum[0], sum[1], want)
 	}
-	fmt.Println(line)
-	return sum
 }
 
-func ratios(zabd, java figures, want goals) string {
-	rate, cpu, p50 := zabd.rate/java.rate, zabd.cpu/java.cpu, float64(zabd.p50)/float64(java.p50)
-	line := fmt.Sprintf(" rate %.2fx CPU %.2fx p50 %.2fx", rate, cpu, p50)
-	for _, g := range []struct {
-		goal
-		got float64
-	}{{goal{"rate", want.rate, false}, rate}, {goal{"CPU", want.cpu, true}, cpu}, {goal{"p50", want.p50, true}, p50}} {
-		if g.bound > 0 {
-			line += " | " + g.verdict(g.got)
+const columns = "%-14s %-6s %12s %12s %12s %12s\n"
+
+func printHeading(of string) {
+	fmt.Println(of)
+	fmt.Printf(columns, "", "", "rate/s", "p50 ms", "CPU s/100k", "p99 ms")
+}
+
+// printRatios prints what zabd got, as ratios to ZooKeeper, and below it what was asked.
+func printRatios(cell string, zabd, java figures, want goals) {
+	got := []float64{zabd.rate / java.rate, float64(zabd.p50) / float64(java.p50), zabd.cpu / java.cpu}
+	asked := []goal{{want.rate, false}, {want.p50, true}, {want.cpu, true}}
+	var ratios, bounds [3]string
+	verdict, asks := "kept", false
+	for i, g := range asked {
+		ratios[i] = fmt.Sprintf("%.2fx", got[i])
+		if g.bound == 0 {
+			continue
+		}
+		asks = true
+		bounds[i] = fmt.Sprintf("%.2fx", g.bound)
+		if !g.kept(got[i]) {
+			verdict = "MISSED"
 		}
 	}
-	return line
+	fmt.Printf(columns, cell, "got", ratios[0], ratios[1], ratios[2], "")
+	if asks {
+		fmt.Printf(columns, cell, "asked", bounds[0], bounds[1], bounds[2], verdict)
+	}
 }
 
 // warm lets the contenders compile and fill what they keep, before anything is measured.
@@ -138,6 +152,7 @@ func TestCompare(t *testing.T) {
 		start(t, e)
 	}
 	warm(t, running)
+	printHeading("one server")
 	list := strings.Split(*cells, ",")
 	if *cells == "" {
 		list = allCells()

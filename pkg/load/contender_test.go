@@ -87,20 +87,20 @@ func inSync(t *testing.T, e *lab.Ensemble) {
 
 // A goal is a bound that zabd is asked to keep.
 type goal struct {
-	what  string
 	bound float64
-	most  bool // the bound is an upper one
+	most  bool // it is an upper one
 }
 
-// verdict says what was asked and what was got.
-func (g goal) verdict(got float64) string {
-	sign, kept := ">=", got >= g.bound
+func (g goal) kept(got float64) bool { return g.most && got <= g.bound || !g.most && got >= g.bound }
+
+// verdict says what was asked, what was got, and in what.
+func (g goal) verdict(what string, got float64) string {
+	sign, end := "at least", "kept"
 	if g.most {
-		sign, kept = "<=", got <= g.bound
+		sign = "at most"
 	}
-	text := fmt.Sprintf("%s asked %s %.2f got %.2f", g.what, sign, g.bound, got)
-	if !kept {
-		text += " MISSED"
+	if !g.kept(got) {
+		end = "MISSED"
 	}
-	return text
+	return fmt.Sprintf("%s: asked %s %.2f, got %.2f: %s", what, sign, g.bound, got, end)
 }

@@ -24,19 +24,19 @@ func TestEnsemble(t *testing.T) {
 	followers := func(e *lab.Ensemble) []string { return e.Addrs(follower(t, e, voters)...) }
 	lone := func(e *lab.Ensemble) []string { return followers(e)[:1] }
 
-	fmt.Println("three servers, clients at all of them:")
+	printHeading("three servers, clients at all of them")
 	compare(t, running, "set:16x64", goals{rate: 3, cpu: 1.0 / 3}, everywhere)
 	compare(t, running, "mix:16x64", goals{}, everywhere)
-	fmt.Println("three servers, one client at a follower:")
+	printHeading("three servers, one client at a follower")
 	compare(t, running, "set:1x1", goals{p50: 0.6}, lone)
 	compare(t, running, "get:1x1", goalsOf("get", "1x1"), lone)
-	fmt.Println("three servers, clients at the followers:")
+	printHeading("three servers, clients at the followers")
 	for _, cell := range [][2]string{{"get", "16x64"}, {"children", "16x64"}, {"get", "50x1"}} {
 		compare(t, running, cell[0]+":"+cell[1], goalsOf(cell[0], cell[1]), followers)
 	}
 	printResident(running)
 
-	fmt.Println("two observers beside the three, clients that write at the three:")
+	fmt.Println("two observers beside the three, clients at the three")
 	withObservers(t, running[0], voters, observers)
 }
 
@@ -66,8 +66,8 @@ func withObservers(t *testing.T, e *lab.Ensemble, voters, observers []int) {
 	}
 	start(t, e, observers...)
 	inSync(t, e)
-	g := goal{what: "share of the rate", bound: 0.85}
-	fmt.Printf("set:16x64          %s %8.0f/s without, %8.0f/s with | %s\n", e.Name, without, with, g.verdict(with/without))
+	fmt.Printf("%s set:16x64 %.0f/s without, %.0f/s with them; %s\n", e.Name, without, with,
+		goal{0.85, false}.verdict("share of the rate", with/without))
 
 	leader, err := e.Leader(t.Context())
 	if err != nil {
@@ -83,9 +83,8 @@ func withObservers(t *testing.T, e *lab.Ensemble, voters, observers []int) {
 		}
 		rate = r.Rate()
 	})
-	g = goal{"% of a core more", 2, true}
-	fmt.Printf("get:16x64          %s %8.0f/s at the observers, the leader's CPU %.2f %% of a core idle, %.2f %% then | %s\n",
-		e.Name, rate, idle, reading, g.verdict(reading-idle))
+	fmt.Printf("%s get:16x64 %.0f/s at them; the leader's CPU is %.2f %% of a core idle and %.2f %% then; %s\n", e.Name, rate,
+		idle, reading, goal{2, true}.verdict("% of a core more", reading-idle))
 }
 
 // usage is how much of a core a server takes while f runs, in per cent.
