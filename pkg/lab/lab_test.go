@@ -185,8 +185,10 @@ func TestWaitingEndsWithItsContext(t *testing.T) {
 func TestTheTableOnATerminalAndElsewhere(t *testing.T) {
 	s := &Server{ID: 3, Addr: "127.0.0.2:2181"}
 	looking := row(s, Status{PID: 77, Role: Looking})
-	leading := row(s, parse("Latency min/avg/max: 0/0.25/7\nConnections: 3\nZxid: 0x500000012\nMode: leader\n"))
-	if want := "3       -        leader      5      0x500000012   0.25/7              3            127.0.0.2:2181"; leading != want {
+	st := parse("Latency min/avg/max: 0/0.25/7\nConnections: 3\nZxid: 0x500000012\nMode: leader\n")
+	st.PID, st.Epoch = 78, 6
+	leading := row(s, st)
+	if want := "3       78       leader      6      0x500000012   0.25/7              3            127.0.0.2:2181"; leading != want {
 		t.Errorf("row\n%s, want\n%s", leading, want)
 	}
 	for _, c := range []struct {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +29,7 @@ const (
 type Status struct {
 	PID         int
 	Role        Role
+	Epoch       uint32 // that it has accepted a leader for
 	Zxid        uint64
 	Avg, Max    float64 // latency in ms, as far as the server tells
 	Connections int
@@ -36,9 +39,6 @@ type Status struct {
 func (s Status) Serves() bool {
 	return s.Role == Leader || s.Role == Follower || s.Role == Observer || s.Role == Standalone
 }
-
-// Epoch is that of the last transaction.
-func (s Status) Epoch() uint32 { return uint32(s.Zxid >> 32) }
 
 // Status asks the server.
 func (s *Server) Status() Status {
@@ -50,8 +50,19 @@ func (s *Server) Status() Status {
 	if text, err := word(s.Addr, "srvr"); err == nil {
 		st = parse(text)
 	}
-	st.PID = pid
+	st.PID, st.Epoch = pid, s.epoch(st)
 	return st
+}
+
+// epoch is what the server keeps on disk, since a zxid tells only the epoch of the last transaction. A single server
+// keeps none.
+func (s *Server) epoch(st Status) uint32 {
+	text, err := os.ReadFile(filepath.Join(s.dir, "data", "version-2", "currentEpoch"))
+	if err != nil {
+		return uint32(st.Zxid >> 32)
+	}
+	epoch, _ := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
+	return uint32(epoch)
 }
 
 // word asks for a four-letter word.

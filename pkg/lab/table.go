@@ -15,7 +15,7 @@ func row(s *Server, st Status) string {
 		pid = fmt.Sprint(st.PID)
 	}
 	if st.Serves() {
-		epoch, zxid, conns = fmt.Sprint(st.Epoch()), fmt.Sprintf("0x%x", st.Zxid), fmt.Sprint(st.Connections)
+		epoch, zxid, conns = fmt.Sprint(st.Epoch), fmt.Sprintf("0x%x", st.Zxid), fmt.Sprint(st.Connections)
 		latency = fmt.Sprintf("%.2f/%.0f", st.Avg, st.Max)
 	}
 	return fmt.Sprintf("%-6d  %-7s  %-10s  %-5s  %-12s  %-18s  %-11s  %s", s.ID, pid, st.Role, epoch, zxid, latency, conns, s.Addr)
