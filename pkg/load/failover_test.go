@@ -47,17 +47,18 @@ func failover(t *testing.T, e *lab.Ensemble) {
 	defer wg.Wait()
 	defer stop()
 
-	fmt.Printf("%s: %d clients write, kill -9 of the leader\n", e.Name, len(crowd))
-	var outages []time.Duration
+	fmt.Printf("%s: %d clients write; the longest times without an acknowledged write, and after the kill the first session and the first write on it\n",
+		e.Name, len(crowd))
+	fmt.Printf(killColumns, "", "kill", "of", "writes/s", "before", "after", "session", "write", "comeback")
+	var after, comeback []time.Duration
 	for i := range *kills {
-		outages = append(outages, killLeader(t, e, seen, i+1))
+		a, c := killLeader(t, e, seen, i+1)
+		after, comeback = append(after, a), append(comeback, c)
 	}
 	stop()
 	wg.Wait()
-	slices.Sort(outages)
-	longest := outages[len(outages)-1]
-	fmt.Printf("%s: without an acknowledged write in the median %v; %s\n", e.Name, round(outages[len(outages)/2]),
-		goal{200, true}.verdict("longest, in ms", longest.Seconds()*1e3))
+	summarise(e.Name+" after the kill", after)
+	summarise(e.Name+" while the killed server comes back", comeback)
 	inSync(t, e)
 	audit(t, e, crowd)
 }
@@ -86,14 +87,23 @@ func crowdOf(t *testing.T, e *lab.Ensemble, seen *sight) []*writer {
 	return out
 }
 
-// killLeader kills, lets the clients go on, starts the server again, and returns the longest time without an
-// acknowledged write from the kill until all are in sync.
-func killLeader(t *testing.T, e *lab.Ensemble, seen *sight, n int) time.Duration {
+const killColumns = "%-6s %4s %4s %10s %10s %10s %10s %10s %10s\n"
+
+func summarise(what string, gaps []time.Duration) {
+	slices.Sort(gaps)
+	longest := gaps[len(gaps)-1]
+	fmt.Printf("%s: median %s ms; %s\n", what, millis(gaps[len(gaps)/2]), goal{200, true}.verdict("longest, in ms", longest.Seconds()*1e3))
+}
+
+// killLeader kills, lets the clients go on, and starts the server again. It returns the longest times without an
+// acknowledged write from the kill until the start, and from there until all are in sync.
+func killLeader(t *testing.T, e *lab.Ensemble, seen *sight, n int) (after, comeback time.Duration) {
 	t.Helper()
 	inSync(t, e)
-	before, began := seen.count(), time.Now()
+	seen.gap() // what was before is no matter
+	count, began := seen.count(), time.Now()
 	<-time.After(calm)
-	rate := float64(seen.count()-before) / time.Since(began).Seconds()
+	rate, before := float64(seen.count()-count)/time.Since(began).Seconds(), seen.gap()
 	leader, err := e.Leader(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -106,14 +116,14 @@ func killLeader(t *testing.T, e *lab.Ensemble, seen *sight, n int) time.Duration
 		t.Fatalf("%s: after the leader was killed nobody writes for a minute", e.Name)
 	}
 	<-time.After(calm)
-	outage := seen.gap()
+	after = seen.gap()
 	session, write := seen.phases()
 	start(t, e, leader.ID)
 	inSync(t, e)
-	comeback := seen.gap()
-	fmt.Printf("%s kill %2d of server %d at %5.0f writes/s: %7v (first session %7v, first write on it %7v); while it comes back %7v\n",
-		e.Name, n, leader.ID, rate, round(outage), round(session), round(write), round(comeback))
-	return max(outage, comeback)
+	comeback = seen.gap()
+	fmt.Printf(killColumns, e.Name, fmt.Sprint(n), fmt.Sprint(leader.ID), fmt.Sprintf("%.0f", rate), millis(before), millis(after),
+		millis(session), millis(write), millis(comeback))
+	return after, comeback
 }
 
 // audit fails the test if a server lacks an acknowledged write.
@@ -135,4 +145,4 @@ func audit(t *testing.T, e *lab.Ensemble, crowd []*writer) {
 	fmt.Printf("%s: %d writes acknowledged of %d, each looked for on each server; %d sessions refused\n", e.Name, acked, attempted, sessions)
 }
 
-func round(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
+func millis(d time.Duration) string { return fmt.Sprintf("%.1f", d.Seconds()*1e3) }
