@@ -268,6 +268,8 @@ func (c *cluster) sameHistory(ids ...ensemble.ID) {
 	}
 }
 
+func newLogger(c *cluster) *slog.Logger { return slog.New(&lineHandler{c: c}) }
+
 // lineHandler keeps the lines of the log.
 type lineHandler struct {
 	slog.Handler

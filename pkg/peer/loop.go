@@ -17,8 +17,7 @@ type turnState struct {
 	batch   []txn.Entry
 	serving bool          // as the service has been told
 	until   time.Duration // likewise
-	role    zab.Role
-	stopped bool // after Fatal nothing is carried out any more
+	stopped bool          // after Fatal nothing is carried out any more
 
 	links   map[zab.LinkID]*link
 	touched []*link // that have something to write
@@ -28,15 +27,17 @@ type turnState struct {
 	timer *time.Timer
 	armed time.Duration // when it fires; unarmed if it does not
 
-	since     time.Duration // when the role began
-	published bool          // anything, so far
-	sizes     sizes
+	stands standing      // as others have been told
+	since  time.Duration // when the role began
+	sizes  sizes
 }
+
+const neverYet zab.Role = -1 // before anything was told
 
 const unarmed = time.Duration(1<<63 - 1)
 
 func (s *turnState) init(n *zab.Node, now time.Duration) {
-	s.node, s.role = n, n.Role()
+	s.node, s.stands.role = n, neverYet
 	s.links, s.up = make(map[zab.LinkID]*link), make(map[ensemble.ID]bool)
 	s.now, s.since, s.sizes = now, now, noSizes
 	s.stopOld = func() {}

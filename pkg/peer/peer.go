@@ -104,11 +104,14 @@ type Config struct {
 	Log      Log
 	Service  Service
 	Clock    func() time.Duration
-	MaxBatch int         // bytes that the log writer may append before it syncs
-	Durable  func()      // called by the log writer after each sync
-	Fatal    func(error) // called once, when the server cannot go on; nothing is acknowledged afterwards
-	Logger   *slog.Logger
-	Network  *Network // nil for a standalone server
+	MaxBatch int // bytes that the log writer may append before it syncs
+	// Durable is called by the log writer after a sync, once the tree holds nothing but what was committed: as soon as
+	// this server has followed, or become, an established leader.
+	Durable func()
+	Fatal   func(error) // called once, when the server cannot go on; nothing is acknowledged afterwards
+	Changed func()      // called by the loop when there is another Status to tell, beyond its zxid; may be nil
+	Logger  *slog.Logger
+	Network *Network // nil for a standalone server
 }
 
 // Network is what a member of an ensemble needs besides.
@@ -160,11 +163,14 @@ type Peer struct {
 
 // Start begins to run a node.
 func Start(cfg Config) *Peer {
+	if cfg.Changed == nil {
+		cfg.Changed = func() {}
+	}
 	p := &Peer{cfg: cfg, wake: newWaker(), complaints: newComplaints(cfg.Logger)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.completed.wake, p.votes.wake, p.linked.wake = p.wake, p.wake, p.wake
 	p.validating.wake, p.requests.wake, p.asking.wake = p.wake, p.wake, p.wake
-	p.log = newLogWriter(&cfg, &p.completed, p.fail)
+	p.log = newLogWriter(&cfg, &p.completed, p.durable, p.fail)
 	p.turnState.init(cfg.Node, cfg.Clock())
 	if n := cfg.Network; n != nil {
 		if n.MaxQueue <= 0 {
@@ -197,6 +203,12 @@ func (p *Peer) Close() {
 	}
 	p.log.close()
 	p.tasks.Wait()
+}
+
+func (p *Peer) durable() {
+	if p.progress.served.Load() {
+		p.cfg.Durable()
+	}
 }
 
 // fail ends the server: the first reason counts.

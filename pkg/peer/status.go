@@ -39,23 +39,19 @@ func (s *sizes) add(es []txn.Entry) {
 // publish lets others see what the turn has come to.
 func (p *Peer) publish() {
 	g := &p.progress
-	if role := p.node.Role(); role != p.role || !p.published {
-		p.published = true
-		if p.role == zab.Looking && role != zab.Looking {
-			g.elections.Observe((p.now - p.since).Milliseconds())
+	now := standing{role: p.node.Role(), serving: p.node.Serving(), seen: len(p.up), links: len(p.links)}
+	now.inSync, _, now.others = p.node.Synced()
+	if now != p.stands {
+		if now.role != p.stands.role {
+			p.changeRole(now.role)
 		}
-		if role == zab.Looking {
-			g.lookings.Add(1)
-			p.sizes = noSizes
-		}
-		p.role, p.since = role, p.now
-		g.role.Store(int64(role))
-	}
-	if s := p.node.Serving(); s != g.serving.Load() {
-		g.serving.Store(s)
-		if s {
+		p.stands = now
+		g.role.Store(int64(now.role))
+		g.serving.Store(now.serving)
+		if now.serving {
 			g.served.Store(true)
 		}
+		p.cfg.Changed()
 	}
 	if until := p.node.ServeUntil(); p.serving && until != p.until {
 		p.until = until
@@ -63,14 +59,29 @@ func (p *Peer) publish() {
 	}
 }
 
+// standing is what Config.Changed is about.
+type standing struct {
+	role                        zab.Role
+	serving                     bool
+	seen, links, inSync, others int
+}
+
+func (p *Peer) changeRole(role zab.Role) {
+	if p.stands.role == zab.Looking {
+		p.progress.elections.Observe((p.now - p.since).Milliseconds())
+	}
+	if role == zab.Looking {
+		p.progress.lookings.Add(1)
+		p.sizes = noSizes
+	}
+	p.since = p.now
+}
+
 // Role returns what the node is.
 func (p *Peer) Role() zab.Role { return zab.Role(p.progress.role.Load()) }
 
 // Serving tells whether clients are served.
 func (p *Peer) Serving() bool { return p.progress.serving.Load() }
-
-// HasServed tells whether they have been since the start: from then on the tree has nothing but what was committed.
-func (p *Peer) HasServed() bool { return p.progress.served.Load() }
 
 // Elections returns how long the elections took, and how many were begun.
 func (p *Peer) Elections() (took *metrics.Summary, begun int64) {
@@ -122,6 +133,9 @@ func (p *Peer) status() Status {
 	s.InSync, s.Voters, s.Others = n.Synced()
 	if s.Role == zab.Leading {
 		s.Learners = len(p.links)
+		if s.Serving {
+			s.Zxid = max(s.Zxid, proto.MakeZxid(s.Epoch, 0))
+		}
 	}
 	if net := p.cfg.Network; net != nil {
 		s.Voters = len(net.Members.Voters())

@@ -42,10 +42,8 @@ type change struct {
 	store  zab.Store
 }
 
-func newLogWriter(cfg *Config, done *completions, fatal func(error)) *logWriter {
-	return &logWriter{
-		log: cfg.Log, maxBatch: cfg.MaxBatch, durable: cfg.Durable, fatal: fatal, done: done, wake: newWaker(),
-	}
+func newLogWriter(cfg *Config, done *completions, durable func(), fatal func(error)) *logWriter {
+	return &logWriter{log: cfg.Log, maxBatch: cfg.MaxBatch, durable: durable, fatal: fatal, done: done, wake: newWaker()}
 }
 
 // add queues entries, and changes behind them.
