@@ -26,15 +26,16 @@ import (
 	"github.com/zabd/zabd/pkg/tree"
 	"github.com/zabd/zabd/pkg/txnlog"
 	"github.com/zabd/zabd/pkg/vfs"
-	"github.com/zabd/zabd/pkg/zab"
 )
 
 // Options is what a server gets from its surroundings and not from its configuration.
 type Options struct {
 	Log       *slog.Logger   // required
 	Listeners []net.Listener // client ports that are open already; if none, the configured one is opened
-	FS        vfs.FS         // the real disk if nil
-	Version   string
+	// Likewise the ports to the other servers of an ensemble.
+	Quorum, Election []net.Listener
+	FS               vfs.FS // the real disk if nil
+	Version          string
 }
 
 // A Server is one running zabd.
@@ -56,16 +57,18 @@ type Server struct {
 	background   sync.WaitGroup // snapshots and purges
 	loops        map[string]interface{ For() time.Duration }
 	quit         chan struct{}
-	failed       chan error // one slot: why the server cannot go on
+	failed       chan error    // one slot: why the server cannot go on
+	changed      chan struct{} // one slot: there is another status to tell
 	closing      sync.Once
 }
 
 // Start recovers the tree and serves. The error says what to put right: it wraps datadir's and vfs's kinds, a
 // *BindError or a *config.Error.
-func Start(_ context.Context, cfg config.Config, o Options) (*Server, error) {
+func Start(ctx context.Context, cfg config.Config, o Options) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: o.Log, version: o.Version, started: time.Now(),
 		registry: metrics.NewRegistry(), quit: make(chan struct{}), failed: make(chan error, 1),
+		changed: make(chan struct{}, 1),
 	}
 	if o.FS == nil {
 		o.FS = vfs.Disk()
@@ -78,8 +81,13 @@ func Start(_ context.Context, cfg config.Config, o Options) (*Server, error) {
 		s.closeListeners()
 		return nil, err
 	}
-	s.assemble(rec)
+	s.assemblePipeline(rec)
+	if err := s.assemblePeer(ctx, rec, &o); err != nil {
+		s.closeListeners()
+		return nil, errors.Join(err, s.dir.Close())
+	}
 	s.register()
+	s.registerEnsemble()
 	for _, l := range s.listeners {
 		s.clients.Serve(l)
 	}
@@ -88,9 +96,12 @@ func Start(_ context.Context, cfg config.Config, o Options) (*Server, error) {
 }
 
 // BindError says that a port could not be opened.
-type BindError struct{ Err error }
+type BindError struct {
+	Port string // what it is for
+	Err  error
+}
 
-func (e *BindError) Error() string { return "daemon: client port: " + e.Err.Error() }
+func (e *BindError) Error() string { return "daemon: " + e.Port + ": " + e.Err.Error() }
 
 // Unwrap returns the cause.
 func (e *BindError) Unwrap() error { return e.Err }
@@ -103,25 +114,22 @@ func (s *Server) listen(open []net.Listener) error {
 	addr := net.JoinHostPort(s.cfg.ClientPortAddress, strconv.Itoa(s.cfg.ClientPort))
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return &BindError{err}
+		return &BindError{"client port", err}
 	}
 	s.listeners = []net.Listener{l}
 	return nil
 }
 
-func (s *Server) closeListeners() {
-	for _, l := range s.listeners {
-		_ = l.Close()
-	}
-}
+func (s *Server) closeListeners() { closeAll(s.listeners) }
 
 func (s *Server) recover(fs vfs.FS) (*datadir.Recovered, error) {
 	dir, err := datadir.Open(fs, datadir.Options{
 		DataDir: s.cfg.DataDir, LogDir: s.cfg.DataLogDir,
 		PreAllocSize: s.cfg.PreAllocSize, SnapCount: s.cfg.SnapCount, SnapSizeLimit: s.cfg.SnapSizeLimit,
 		MaxRecord: maxEntry(&s.cfg), CommitLog: s.cfg.CommitLogCount,
-		ForceSync: s.cfg.ForceSync, Digest: s.cfg.DigestEnabled, Sole: true,
-		TrustEmpty: s.cfg.SnapshotTrustEmpty, NeedInitialize: !s.cfg.DBAutocreate,
+		ForceSync: s.cfg.ForceSync, Digest: s.cfg.DigestEnabled, Sole: s.cfg.Members == nil,
+		SnapshotSizeFactor: s.cfg.SnapshotSizeFactor,
+		TrustEmpty:         s.cfg.SnapshotTrustEmpty, NeedInitialize: !s.cfg.DBAutocreate,
 		NeedDirectory: !s.cfg.DatadirAutocreate, NoExtended: !s.cfg.ExtendedTypesEnabled,
 		Rand: rand.IntN, Warn: func(text string) { s.log.Warn(text) },
 	})
@@ -135,7 +143,7 @@ func (s *Server) recover(fs vfs.FS) (*datadir.Recovered, error) {
 	for _, w := range rec.Warnings {
 		s.log.Warn(w)
 	}
-	if rec.Last < 0 {
+	if rec.Last < 0 && s.cfg.Members == nil {
 		err := &datadir.DamageError{Path: s.cfg.DataDir, Err: errors.New("there is no data, and db.autocreate=false forbids to begin anew")}
 		return nil, errors.Join(err, dir.Close())
 	}
@@ -144,42 +152,29 @@ func (s *Server) recover(fs vfs.FS) (*datadir.Recovered, error) {
 	return rec, nil
 }
 
+// maxPacket bounds what a member may send at once: an entry, or a request with the ids of its client.
+func maxPacket(cfg *config.Config) int { return maxEntry(cfg) + 64<<10 }
+
 // maxEntry returns the longest payload that ZooKeeper reads back from a log: jute.maxbuffer and as much again.
 func maxEntry(cfg *config.Config) int { return 2 * cfg.JuteMaxBuffer }
 
-// assemble joins the parts around a recovered tree.
-func (s *Server) assemble(rec *datadir.Recovered) {
-	cfg, clock := &s.cfg, func() time.Duration { return time.Since(s.started) }
-	const standaloneID = 1
+func (s *Server) clock() time.Duration { return time.Since(s.started) }
+
+// assemblePipeline joins what serves clients around a recovered tree.
+func (s *Server) assemblePipeline(rec *datadir.Recovered) {
+	cfg := &s.cfg
 	s.pipeline = pipeline.New(pipeline.Config{
 		Tree: rec.Tree,
 		Prepper: prep.New(rec.Tree, prep.Options{
 			SkipACL: cfg.SkipACL, Digest: cfg.DigestEnabled, NoExtendedTypes: !cfg.ExtendedTypesEnabled,
-			MaxEntry: maxEntry(cfg),
+			MaxEntry: maxEntry(cfg), Ensemble: cfg.Members != nil,
 		}),
-		IDs:        session.NewIDs(standaloneID, time.Duration(time.Now().UnixNano())),
-		Clock:      clock,
+		IDs:        session.NewIDs(int64(s.id()), time.Duration(time.Now().UnixNano())),
+		Clock:      s.clock,
 		WallMillis: func() int64 { return time.Now().UnixMilli() },
 		Auth:       auth.Options{SuperDigest: cfg.SuperDigest},
 		SkipACL:    cfg.SkipACL, Outstanding: cfg.GlobalOutstandingLimit, EventBytes: cfg.NotificationBytes,
 	})
-	sessions := session.NewTable(cfg.TickTime)
-	rec.Tree.Sessions(func(id int64, timeout int32) {
-		sessions.Touch(id, time.Duration(timeout)*time.Millisecond, clock())
-	})
-	s.peer = peer.Start(peer.Config{
-		Node: zab.NewStandalone(zab.Start{
-			Self: standaloneID, Last: rec.Last, Recent: rec.Recent, CommitLogCap: cfg.CommitLogCount,
-		}),
-		Log: s.dir, Service: s.pipeline, Sessions: sessions, Clock: clock, Tick: cfg.TickTime / 2,
-		MaxBatch: txnlog.DefaultBatch, Durable: s.maybeSnapshot, Fatal: s.fail,
-	})
-	s.loops = map[string]interface{ For() time.Duration }{"apply loop": s.pipeline.Busy()}
-	for name, busy := range s.peer.Loops() {
-		s.loops[name] = busy
-	}
-	s.pipeline.Connect(s.peer)
-	go s.pipeline.Run()
 	s.clients = server.New(server.Config{
 		Pipeline: s.pipeline, Log: s.log, MaxFrame: cfg.JuteMaxBuffer,
 		MinTimeout: cfg.MinSessionTimeout, MaxTimeout: cfg.MaxSessionTimeout,
@@ -188,10 +183,37 @@ func (s *Server) assemble(rec *datadir.Recovered) {
 	})
 }
 
+// assemblePeer joins what replicates to that, and lets both run.
+func (s *Server) assemblePeer(ctx context.Context, rec *datadir.Recovered, o *Options) error {
+	network, err := s.network(ctx, o)
+	if err != nil {
+		return err
+	}
+	s.peer = peer.Start(peer.Config{
+		Node: s.node(rec), Log: store{s.dir}, Service: s.pipeline, Clock: s.clock, MaxBatch: txnlog.DefaultBatch,
+		Durable: s.maybeSnapshot, Fatal: s.fail, Changed: s.tellChange, Logger: s.log, Network: network,
+	})
+	s.loops = map[string]interface{ For() time.Duration }{"apply loop": s.pipeline.Busy()}
+	for name, busy := range s.peer.Loops() {
+		s.loops[name] = busy
+	}
+	s.pipeline.Connect(s.peer)
+	go s.pipeline.Run()
+	return nil
+}
+
 // fail ends the server: the first reason counts.
 func (s *Server) fail(err error) {
 	select {
 	case s.failed <- err:
+	default:
+	}
+}
+
+// tellChange says that there is another status to tell.
+func (s *Server) tellChange() {
+	select {
+	case s.changed <- struct{}{}:
 	default:
 	}
 }

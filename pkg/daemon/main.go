@@ -16,6 +16,8 @@ import (
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/datadir"
 	"github.com/zabd/zabd/pkg/systemd"
+	"github.com/zabd/zabd/pkg/tree"
+	"github.com/zabd/zabd/pkg/zab"
 )
 
 // The exit codes, after sysexits.h. docs/operations.md and the unit's RestartPreventExitStatus have the same table.
@@ -24,10 +26,11 @@ const (
 	exitUsage    = 64 // the command line
 	exitDamage   = 65 // files that make no tree that can be vouched for
 	exitInternal = 70 // anything else
-	exitPort     = 71 // the client port cannot be opened
+	exitPort     = 71 // a port cannot be opened
 	exitForeign  = 72 // the directories belong to somebody else, or cannot be entered
 	exitLocked   = 73 // another server is in the directories
 	exitDisk     = 74 // a write or sync has failed
+	exitHistory  = 75 // the leader's history lacks what was committed here
 	exitConfig   = 78 // a setting
 )
 
@@ -125,10 +128,15 @@ func run(ctx context.Context, cfg config.Config, o Options) error {
 		}))
 	}()
 	defer close(quit)
-	select {
-	case err := <-s.Failed():
-		return err // nothing that is in memory only was acknowledged
-	case <-ctx.Done():
+	for serving := true; serving; {
+		select {
+		case err := <-s.Failed():
+			return err // nothing that is in memory only was acknowledged
+		case <-s.changed:
+			tell(systemd.Status(s.oneLine()))
+		case <-ctx.Done():
+			serving = false
+		}
 	}
 	tell(systemd.Stopping())
 	o.Log.Info("stopping")
@@ -139,8 +147,13 @@ func run(ctx context.Context, cfg config.Config, o Options) error {
 
 // oneLine is the status that `systemctl status` shows.
 func (s *Server) oneLine() string {
-	st := s.Status()
-	return fmt.Sprintf("%s, zxid 0x%x, %d znodes, %d connections", st.Mode, st.Zxid, st.Nodes, st.Connections)
+	st, ok := s.peer.Status()
+	if !ok {
+		return "the peer loop does not answer"
+	}
+	var nodes int
+	s.pipeline.View(func(t *tree.Tree) { nodes = t.NodeCount() })
+	return fmt.Sprintf("%v, %d znodes, %d connections", st, nodes, s.pipeline.Stats.Connections.Load())
 }
 
 // exitCode returns the documented code of an error.
@@ -150,6 +163,7 @@ func exitCode(err error) int {
 		bind   *BindError
 		damage *datadir.DamageError
 		disk   *datadir.DiskError
+		lost   *zab.LostHistoryError
 		path   *fs.PathError
 	)
 	switch {
@@ -167,6 +181,8 @@ func exitCode(err error) int {
 		return exitDamage
 	case errors.As(err, &disk):
 		return exitDisk
+	case errors.As(err, &lost):
+		return exitHistory
 	case errors.As(err, &path):
 		return exitConfig // the file that was named cannot be read
 	}

@@ -24,7 +24,7 @@ func (s *Server) fourLetter(word string) ([]byte, bool) {
 func (s *Server) Status() admin.Status {
 	st := &s.pipeline.Stats
 	out := admin.Status{
-		Version: fmt.Sprintf("%s-zabd-%s, built on %s", zooKeeperVersion, s.version, buildTime()), Mode: "standalone",
+		Version:    fmt.Sprintf("%s-zabd-%s, built on %s", zooKeeperVersion, s.version, buildTime()),
 		MinLatency: time.Duration(max(st.LatencyMin.Load()-1, 0)), MaxLatency: time.Duration(st.LatencyMax.Load()),
 		Received: st.Received.Load(), Sent: st.Sent(),
 		Connections: int(st.Connections.Load()), Outstanding: st.Outstanding.Load(),
@@ -32,6 +32,7 @@ func (s *Server) Status() admin.Status {
 	if n := st.Requests.Load(); n > 0 {
 		out.AvgLatency = time.Duration(st.LatencySum.Load() / n)
 	}
+	s.describe(&out)
 	s.pipeline.View(func(t *tree.Tree) { out.Zxid, out.Nodes = uint64(t.LastZxid()), t.NodeCount() })
 	return out
 }
@@ -65,7 +66,7 @@ func (s *Server) Settings() []admin.Setting {
 	millis := func(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 	size := func(dir string) string { return strconv.FormatInt(dirSize(dir), 10) }
 	data, log := filepath.Join(s.cfg.DataDir, "version-2"), filepath.Join(s.cfg.DataLogDir, "version-2")
-	return []admin.Setting{
+	out := []admin.Setting{
 		{Key: "clientPort", Value: strconv.Itoa(s.cfg.ClientPort)},
 		{Key: "secureClientPort", Value: "-1"},
 		{Key: "dataDir", Value: data},
@@ -77,7 +78,25 @@ func (s *Server) Settings() []admin.Setting {
 		{Key: "minSessionTimeout", Value: millis(s.cfg.MinSessionTimeout)},
 		{Key: "maxSessionTimeout", Value: millis(s.cfg.MaxSessionTimeout)},
 		{Key: "clientPortListenBacklog", Value: "-1"},
-		{Key: "serverId", Value: "0"},
+		{Key: "serverId", Value: strconv.FormatInt(int64(s.cfg.MyID), 10)},
+	}
+	return append(out, s.ensembleSettings()...)
+}
+
+// ensembleSettings are the lines that a member of an ensemble adds.
+func (s *Server) ensembleSettings() []admin.Setting {
+	if s.cfg.Members == nil {
+		return nil
+	}
+	self, _ := s.cfg.Members.Member(s.cfg.MyID)
+	return []admin.Setting{
+		{Key: "initLimit", Value: strconv.Itoa(s.cfg.InitLimit)},
+		{Key: "syncLimit", Value: strconv.Itoa(s.cfg.SyncLimit)},
+		{Key: "electionAlg", Value: "3"},
+		{Key: "electionPort", Value: strconv.Itoa(self.Election[0].Port)},
+		{Key: "quorumPort", Value: strconv.Itoa(self.Quorum[0].Port)},
+		{Key: "peerType", Value: strconv.Itoa(int(self.Role))},
+		{Key: admin.Membership, Value: s.cfg.Members.Text()},
 	}
 }
 

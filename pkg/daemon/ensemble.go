@@ -1,0 +1,140 @@
+package daemon
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/zabd/zabd/pkg/admin"
+	"github.com/zabd/zabd/pkg/datadir"
+	"github.com/zabd/zabd/pkg/ensemble"
+	"github.com/zabd/zabd/pkg/peer"
+	"github.com/zabd/zabd/pkg/tree"
+	"github.com/zabd/zabd/pkg/zab"
+)
+
+// standaloneID is the id of a server that serves alone.
+const standaloneID ensemble.ID = 1
+
+func (s *Server) id() ensemble.ID {
+	if s.cfg.Members == nil {
+		return standaloneID
+	}
+	return s.cfg.MyID
+}
+
+// node returns the state machine of this server, as its disk has left it.
+func (s *Server) node(rec *datadir.Recovered) *zab.Node {
+	cfg := &s.cfg
+	start := zab.Start{
+		Self: s.id(), Members: cfg.Members, Clients: s.pipeline, Last: rec.Last, AcceptedEpoch: rec.AcceptedEpoch,
+		CurrentEpoch: rec.CurrentEpoch, Recent: rec.Recent, CommitLogCap: cfg.CommitLogCount, Tick: cfg.TickTime,
+		InitLimit: cfg.InitTimeout(), SyncLimit: cfg.SyncTimeout(),
+		MinNotification: cfg.MinNotificationInterval, MaxNotification: cfg.MaxNotificationInterval,
+		Extensions: zab.AllExtensions, ForceSnapshot: cfg.ForceSnapshotSync, NoLogSync: cfg.SnapshotSizeFactor < 0,
+		MaxSnaps: cfg.MaxConcurrentSnapSyncs, MaxDiffs: cfg.MaxConcurrentDiffSyncs,
+	}
+	if cfg.Members == nil {
+		return zab.NewStandalone(start)
+	}
+	return zab.New(start)
+}
+
+// network opens the ports to the other servers; nil for a server that serves alone. They are opened as late as
+// possible: who is called and does not answer keeps the others waiting.
+func (s *Server) network(ctx context.Context, o *Options) (*peer.Network, error) {
+	cfg := &s.cfg
+	if cfg.Members == nil {
+		return nil, nil
+	}
+	self, _ := cfg.Members.Member(cfg.MyID)
+	dialer := net.Dialer{}
+	if !cfg.TCPKeepAlive {
+		dialer.KeepAlive = -1
+	}
+	n := &peer.Network{
+		Self: cfg.MyID, Members: cfg.Members, Quorum: o.Quorum, Election: o.Election, Dial: dialer.DialContext,
+		Trees: trees{s.pipeline, func() *tree.Tree {
+			t := tree.Empty()
+			t.NoExtendedTypes = !cfg.ExtendedTypesEnabled
+			return t
+		}, maxEntry(cfg)},
+		MaxPacket: maxPacket(cfg), FirstPacket: cfg.InitTimeout(), HelloTimeout: cfg.QuorumCnxnTimeout,
+		ConnectTimeout: cfg.ConnectTimeout(), CnxTimeout: cfg.CnxTimeout, MultiAddress: cfg.MultiAddressEnabled,
+	}
+	ports := peer.Ports{AllIPs: cfg.QuorumListenOnAllIPs, Retries: cfg.ElectionPortBindRetry, KeepAlive: cfg.TCPKeepAlive, Log: s.log}
+	for _, port := range []struct {
+		name  string
+		open  *[]net.Listener
+		addrs []ensemble.Addr
+	}{{"quorum port", &n.Quorum, self.Quorum}, {"election port", &n.Election, self.Election}} {
+		if len(*port.open) > 0 {
+			continue
+		}
+		ls, err := ports.Open(ctx, port.addrs)
+		if err != nil {
+			closeAll(n.Quorum)
+			return nil, &BindError{port.name, err}
+		}
+		*port.open = ls
+	}
+	return n, nil
+}
+
+func closeAll(ls []net.Listener) {
+	for _, l := range ls {
+		_ = l.Close()
+	}
+}
+
+// states are what ZooKeeper calls the state of a member that serves.
+var states = map[zab.Role]string{
+	zab.Leading: "leading - broadcast", zab.Following: "following - broadcast", zab.Observing: "observing - broadcast",
+}
+
+// describe tells what this server is in its ensemble.
+func (s *Server) describe(out *admin.Status) {
+	st, _ := s.peer.Status()
+	out.Mode, out.PeerState, out.NotServing = st.Role.String(), states[st.Role], !st.Serving
+	if st.Role == zab.Leading {
+		out.Proposals = &st.Sizes
+	}
+}
+
+// registerEnsemble makes known what concerns the ensemble, and is told by every member or only by the leader.
+func (s *Server) registerEnsemble() {
+	if s.cfg.Members == nil {
+		return
+	}
+	r := s.registry
+	ofPeer := func(f func(peer.Status) int64) func() float64 {
+		return func() float64 {
+			st, _ := s.peer.Status()
+			return float64(f(st))
+		}
+	}
+	ofLeader := func(f func(peer.Status) int64) func() float64 {
+		return ofPeer(func(st peer.Status) int64 {
+			if st.Role != zab.Leading {
+				return 0
+			}
+			return f(st)
+		})
+	}
+	r.Gauge("quorum_size", ofPeer(func(st peer.Status) int64 { return int64(st.Voters) }))
+	r.Gauge("learners", ofLeader(func(st peer.Status) int64 { return int64(st.Learners) }))
+	r.Gauge("synced_followers", ofLeader(func(st peer.Status) int64 { return int64(st.InSync - 1) }))
+	r.Gauge("synced_observers", ofLeader(func(st peer.Status) int64 { return int64(st.Others) }))
+	r.Gauge("synced_non_voting_followers", func() float64 { return 0 })
+	r.Gauge("leader_uptime", ofLeader(func(st peer.Status) int64 { return (time.Since(s.started) - st.Since).Milliseconds() }))
+	r.Gauge("last_proposal_size", ofLeader(func(st peer.Status) int64 { return int64(st.Sizes[0]) }))
+	r.Gauge("min_proposal_size", ofLeader(func(st peer.Status) int64 { return int64(st.Sizes[1]) }))
+	r.Gauge("max_proposal_size", ofLeader(func(st peer.Status) int64 { return int64(st.Sizes[2]) }))
+	r.Counter("diff_count", ofPeer(func(st peer.Status) int64 { return int64(st.Stats.Diffs + st.Stats.Truncs) }))
+	r.Counter("snap_count", ofPeer(func(st peer.Status) int64 { return int64(st.Stats.Snaps) }))
+	r.Counter("proposal_count", ofPeer(func(st peer.Status) int64 { return st.Stats.Proposals }))
+	r.Counter("commit_count", ofPeer(func(st peer.Status) int64 { return st.Stats.Commits }))
+	r.Counter("looking_count", func() float64 { _, n := s.peer.Elections(); return float64(n) })
+	took, _ := s.peer.Elections()
+	r.Summary("election_time", took)
+}
