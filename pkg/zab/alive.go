@@ -8,16 +8,32 @@ import (
 	"github.com/zabd/zabd/pkg/proto"
 )
 
-// tickLead is a leader's and a standalone server's look at the time: half a tick has passed since the last.
+// tickLead is a leader's and a standalone server's look at the time.
 func (n *Node) tickLead(ef *Effects) {
 	l := n.lead
-	if n.now < l.nextTurn {
-		return
+	if n.now >= l.nextTurn {
+		l.nextTurn = n.now + max(n.cfg.Tick/2, time.Millisecond)
+		n.turn(ef)
 	}
-	l.nextTurn = n.now + max(n.cfg.Tick/2, time.Millisecond)
+	if n.lead == l && n.now >= l.nextExpiry {
+		l.nextExpiry = n.boundary()
+		if l.ready || n.role == Standalone {
+			n.expire(ef)
+		}
+	}
+}
+
+// boundary returns the next moment at which sessions can be due.
+func (n *Node) boundary() time.Duration {
+	tick := max(n.cfg.Tick, time.Millisecond)
+	return n.now - n.now%tick + tick
+}
+
+// turn looks after the learners: half a tick has passed since the last.
+func (n *Node) turn(ef *Effects) {
+	l := n.lead
 	l.turns++
 	if n.role == Standalone {
-		n.expire(ef)
 		return
 	}
 	if !l.established && n.now-l.began > n.cfg.InitLimit {
@@ -29,10 +45,6 @@ func (n *Node) tickLead(ef *Effects) {
 	}
 	if l.established && l.turns%2 == 0 && !n.followed() {
 		n.leave(ef, "a quorum follows no more")
-		return
-	}
-	if l.ready {
-		n.expire(ef)
 	}
 }
 

@@ -91,9 +91,10 @@ type leadership struct {
 	proposed    proto.Zxid // the last zxid that came back as an entry
 	syncs       []ownSync
 
-	learners []*learner // in the order in which they came
-	nextTurn time.Duration
-	turns    int
+	learners   []*learner // in the order in which they came
+	nextTurn   time.Duration
+	turns      int
+	nextExpiry time.Duration
 }
 
 func (n *Node) beginLeading(ef *Effects) {
@@ -103,6 +104,7 @@ func (n *Node) beginLeading(ef *Effects) {
 		quorum: n.members.Quorum(), slot: slot, acked: make([]proto.Zxid, voters), heard: make([]time.Duration, voters),
 		began: n.now, ownEpoch: n.currentEpoch, ownLast: n.logged, highest: n.acceptedEpoch,
 		present: make([]bool, voters), agreed: make([]bool, voters), nextTurn: n.now + n.cfg.Tick/2,
+		nextExpiry: n.boundary(),
 	}
 	l.present[slot], l.agreed[slot] = true, true
 	n.role, n.lead = Leading, l

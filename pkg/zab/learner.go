@@ -387,7 +387,6 @@ func (n *Node) onUpToDate(ef *Effects) {
 	n.adopt(ef)
 	n.deliver(f.history, ef)
 	n.tell(Packet{Type: TypeAck, Zxid: proto.MakeZxid(f.epoch, 0)}, ef)
-	n.fresh = n.fresh[:0]
 	n.serving = true
 	f.acked = f.history
 	for len(f.unacked) > 0 && f.unacked[0] <= f.history {

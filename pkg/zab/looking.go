@@ -100,7 +100,7 @@ func (n *Node) Wake() (time.Duration, bool) {
 	case n.follow != nil:
 		soonest(n.follow.wake(&n.cfg))
 	case n.lead != nil:
-		soonest(n.lead.nextTurn)
+		soonest(min(n.lead.nextTurn, n.lead.nextExpiry))
 	}
 	for _, l := range n.lobby {
 		soonest(l.heard + lobbyTime)

@@ -104,7 +104,7 @@ type Node struct {
 	follow   *discipleship // following and observing
 	sessions *session.Tracker
 	scratch  txn.Txn
-	fresh    []session.Touch // new sessions: a learner tells its leader once of each, whoever owns it
+	fresh    map[int64]time.Duration // new sessions and their timeouts: a learner tells its leader once of each, whoever owns it
 
 	Stats Stats
 }

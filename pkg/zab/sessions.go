@@ -23,10 +23,14 @@ func (n *Node) watchSessions(e txn.Entry) {
 		if n.lead != nil {
 			n.sessions.Touch(h.Session, timeout, n.now)
 		} else if n.follow != nil {
-			n.fresh = append(n.fresh, session.Touch{ID: h.Session, Timeout: timeout})
+			if n.fresh == nil {
+				n.fresh = make(map[int64]time.Duration)
+			}
+			n.fresh[h.Session] = timeout
 		}
 	case proto.OpCloseSession:
 		n.sessions.Forget(h.Session)
+		delete(n.fresh, h.Session)
 	}
 }
 
@@ -58,8 +62,10 @@ func (n *Node) touches() []session.Touch {
 	if len(n.fresh) == 0 {
 		return ts
 	}
-	ts = append(ts, n.fresh...)
-	n.fresh = n.fresh[:0]
+	for id, timeout := range n.fresh {
+		ts = append(ts, session.Touch{ID: id, Timeout: timeout})
+	}
+	clear(n.fresh)
 	slices.SortStableFunc(ts, func(a, b session.Touch) int { return cmp.Compare(a.ID, b.ID) })
 	return slices.CompactFunc(ts, func(a, b session.Touch) bool { return a.ID == b.ID })
 }
