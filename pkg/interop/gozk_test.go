@@ -44,8 +44,9 @@ type goZK struct {
 	sessions chan struct{} // a value for every time that the session is attached
 }
 
+// dialGoZK takes one address or several with commas between.
 func dialGoZK(addr string, timeout time.Duration) (*goZK, error) {
-	c, events, err := zk.Connect([]string{addr}, timeout, zk.WithLogInfo(false), zk.WithLogger(quiet{}))
+	c, events, err := zk.Connect(strings.Split(addr, ","), timeout, zk.WithLogInfo(false), zk.WithLogger(quiet{}))
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ package interop
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -24,6 +25,7 @@ const host = "127.0.0.2"
 const (
 	javaClasses = "/usr/share/java/zookeeper.jar"
 	javaInstall = "apt-get install -y zookeeper default-jdk-headless"
+	javaLogging = "/usr/share/java/slf4j-simple.jar" // lets Java tell, on stderr, what it does
 )
 
 // jvm makes many short-lived JVMs bearable on two cores.
@@ -51,7 +53,8 @@ func (javaKind) name() string { return "java" }
 func (javaKind) command(t *testing.T, cfg string) []string {
 	needTool(t, javaClasses, javaInstall)
 	argv := append([]string{"/usr/bin/java"}, jvm...)
-	return append(argv, "-cp", javaClasses, "org.apache.zookeeper.server.quorum.QuorumPeerMain", cfg)
+	argv = append(argv, "-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS")
+	return append(argv, "-cp", javaClasses+":"+javaLogging, "org.apache.zookeeper.server.quorum.QuorumPeerMain", cfg)
 }
 
 // underTest is what the suite runs against; TestMain sets it.
@@ -117,9 +120,15 @@ func serve(t *testing.T, k kind) *server {
 	return s
 }
 
-func (s *server) start(t *testing.T) {
+func (s *server) launch(t *testing.T) {
 	t.Helper()
 	s.proc = startProcess(t, s.kind.command(t, s.cfg))
+}
+
+// start returns when the server serves.
+func (s *server) start(t *testing.T) {
+	t.Helper()
+	s.launch(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -151,6 +160,23 @@ func (s *server) serves() bool {
 	r := proto.ConnectRequest{Timeout: 5000, SessionID: 1, Password: make([]byte, 16), HasReadOnly: true}
 	_, err = p.exchange(r.AppendTo(nil))
 	return err == nil
+}
+
+// word asks for a four-letter word.
+func (s *server) word(word string) (string, error) {
+	c, err := net.DialTimeout("tcp", s.addr, time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		return "", err
+	}
+	if _, err := io.WriteString(c, word); err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(c)
+	return string(text), err
 }
 
 // crash is kill -9 and a new start on the same data.
