@@ -44,6 +44,14 @@ func (n *Node) last() proto.Zxid {
 	return n.logged
 }
 
+// lastEntry returns the zxid of our newest entry that a learner gets as part of our history.
+func (n *Node) lastEntry() proto.Zxid {
+	if l := n.lead; l.established {
+		return max(n.committed, l.inherited)
+	}
+	return n.logged
+}
+
 // A course is how a learner's history is made ours: the packet that opens it, and the zxid behind which our entries
 // follow.
 type course struct {
