@@ -24,7 +24,7 @@ import (
 	"github.com/zabd/zabd/pkg/watch"
 )
 
-// Replicator takes what clients ask for. Package peer provides it. No method blocks.
+// Replicator takes what clients ask for. Package peer provides it. No method blocks, or calls the pipeline.
 type Replicator interface {
 	// Submit takes writes and syncs of one client in order; it keeps the requests and not the slice.
 	Submit(rs []*proto.Request)
