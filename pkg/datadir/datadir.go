@@ -2,10 +2,15 @@
 // files are begun and which are no longer needed. The formats are those of packages txnlog and snapshot.
 //
 //	DataDir/version-2/snapshot.<zxid>     DataDir/version-2/zabd.lock
+//	DataDir/version-2/acceptedEpoch       DataDir/version-2/currentEpoch: of a server in an ensemble
 //	LogDir/version-2/log.<zxid>           LogDir/initialize: lets a server without any data begin (see Options)
 //
 // A start ends in exactly the tree that the files make, or in a refusal that names the file. What is not finished has a
-// name that begins with tmp-, which no server reads; the next start removes it.
+// name that begins with tmp-, which no server reads; the next start removes it. Two names say that more than one file is
+// being changed, and the next start finishes that:
+//
+//	DataDir/version-2/received.<zxid>     a whole snapshot from a leader, which takes the place of all else (Restore)
+//	LogDir/version-2/cutting.<zxid>       what is above the zxid is being removed (Truncate)
 package datadir
 
 import (
@@ -66,9 +71,13 @@ type Options struct {
 	SnapSizeLimit int64 // likewise bytes of log (4 GiB); negative = never
 	CommitLog     int   // how many of the newest entries Load returns (500)
 
+	// SnapshotSizeFactor is how large the log files for a learner may be, as a share of the newest snapshot: 0 = any,
+	// negative = none, above 1 = ZooKeeper's default, 0.33 (see PlanFor).
+	SnapshotSizeFactor float64
+
 	ForceSync      bool // sync before an entry counts as durable
 	Digest         bool // compare digests on load, and write one into the first snapshot
-	Sole           bool // a server alone: Load removes ephemerals of sessions that are not there
+	Sole           bool // a server alone: no epoch files, and Load removes ephemerals of sessions that are not there
 	TrustEmpty     bool // logs without any snapshot start from an empty tree
 	NeedInitialize bool // without data, begin only if the file initialize is there; else Last is -1
 	NeedDirectory  bool // do not make the directories
@@ -107,24 +116,35 @@ func (o *Options) fill() {
 	}
 }
 
-// A Dir is a server's directories, locked. Load comes first and once. Append, Sync and SnapshotDue belong to the log
-// writer; CreateSnapshot and Purge may run beside it.
+// A Dir is a server's directories, locked. Load comes first and once. The log writer calls everything but PlanFor,
+// ReadFrom, CreateSnapshot and Purge, which may run beside it.
+//
+// Invariant: from origin to the newest entry the log is this server's history, without a hole.
 type Dir struct {
 	fs               vfs.FS
 	o                Options
 	snapDir, logDir  string
 	locks            []io.Closer
-	log              *txnlog.Writer // nil until loaded
-	txns, txnsDue    int            // since the last roll
-	rolledAt, sizeOf int64          // bytes of log at the last roll, and for which a snapshot is due
+	txns, txnsDue    int   // since the last roll
+	rolledAt, sizeOf int64 // bytes of log at the last roll, and for which a snapshot is due
+	epochs           epochs
 
-	purging sync.Mutex
+	mu     sync.Mutex     // held by the log writer to change what follows, and by others to read it
+	log    *txnlog.Writer // nil until loaded
+	origin proto.Zxid
+
+	files sync.Mutex            // held by whoever removes files or names a snapshot; guards what follows
+	whole map[string]proto.Zxid // snapshots known to be whole, and which zxid the log must reach to complete each
+	age   int                   // grows when the files are made another history's
 }
 
 // Open takes the directories, and makes them if need be. Another server in them is ErrLocked.
 func Open(files vfs.FS, o Options) (*Dir, error) {
 	o.fill()
-	d := &Dir{fs: files, o: o, snapDir: filepath.Join(o.DataDir, versionDir), logDir: filepath.Join(o.LogDir, versionDir)}
+	d := &Dir{
+		fs: files, o: o, snapDir: filepath.Join(o.DataDir, versionDir), logDir: filepath.Join(o.LogDir, versionDir),
+		whole: map[string]proto.Zxid{},
+	}
 	dirs := []string{d.snapDir}
 	if d.logDir != d.snapDir {
 		dirs = append(dirs, d.logDir)
@@ -186,12 +206,26 @@ func (d *Dir) draw() {
 	d.sizeOf = half + int64(d.o.Rand(int(max(half, 1))))
 }
 
-// Append takes entries for the next Sync, in order of their zxids.
+// openLog makes the log ready for the entries behind last. History before origin is not to be relied on.
+func (d *Dir) openLog(last, origin proto.Zxid) {
+	w := txnlog.NewWriter(d.fs, txnlog.Options{
+		Dir: d.logDir, FileSize: d.o.PreAllocSize, Batch: d.o.MaxBatch, NoSync: !d.o.ForceSync,
+		Warn: d.o.Warn, Inline: d.o.Inline, Last: last, MaxRecord: d.o.MaxRecord,
+	})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.log, d.origin = w, origin
+}
+
+// Append takes entries for the next Sync, in order of their zxids and without a hole, which no start would accept.
 func (d *Dir) Append(es []txn.Entry) error {
 	if d.log == nil {
 		return errNotLoaded
 	}
 	for i := range es {
+		if last := d.log.Last(); !txnlog.Follows(last, es[i].Zxid) {
+			return fmt.Errorf("datadir: append %v behind %v: entries are missing", es[i].Zxid, last)
+		}
 		if err := d.log.Append(es[i]); err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/snapshot"
+	"github.com/zabd/zabd/pkg/tree"
 	"github.com/zabd/zabd/pkg/vfs"
 )
 
@@ -15,10 +16,11 @@ const syncEvery = 4 << 20
 
 // A SnapshotFile is a snapshot that is being written. Nobody sees it before Commit.
 type SnapshotFile struct {
-	fs          vfs.FS
+	d           *Dir
 	f           vfs.File
-	dir         string
+	zxid        proto.Zxid
 	path, final string
+	age         int // of the Dir
 	unsynced    int
 	err         error
 }
@@ -26,9 +28,15 @@ type SnapshotFile struct {
 // CreateSnapshot begins the file of the snapshot at z. The caller writes the whole of it, and then calls Commit, or
 // Abort.
 func (d *Dir) CreateSnapshot(z proto.Zxid) (*SnapshotFile, error) {
-	name := snapshot.FileName(z)
+	d.files.Lock()
+	age := d.age
+	d.files.Unlock()
+	return d.createSnapshot(z, snapshot.FileName(z), age)
+}
+
+func (d *Dir) createSnapshot(z proto.Zxid, name string, age int) (*SnapshotFile, error) {
 	s := &SnapshotFile{
-		fs: d.fs, dir: d.snapDir,
+		d: d, zxid: z, age: age,
 		path: filepath.Join(d.snapDir, tempPrefix+name), final: filepath.Join(d.snapDir, name),
 	}
 	var err error
@@ -66,30 +74,60 @@ func (s *SnapshotFile) sync() error {
 }
 
 // Commit makes the snapshot durable and gives it its name, in place of another of the same zxid. After an error the
-// file is gone, as after Abort.
+// file is gone, as after Abort; so it is if the directory was cut or restored meanwhile.
 func (s *SnapshotFile) Commit() error {
 	if err := s.sync(); err != nil {
 		s.Abort()
 		return err
 	}
+	s.d.files.Lock()
+	defer s.d.files.Unlock()
+	if s.age != s.d.age {
+		s.Abort()
+		return nil
+	}
+	if err := s.publish(); err != nil {
+		return err
+	}
+	s.d.whole[s.final] = s.zxid
+	return nil
+}
+
+// publish gives the file its name.
+func (s *SnapshotFile) publish() error {
+	files, dir := s.d.fs, s.d.snapDir
 	if err := s.f.Close(); err != nil {
-		_ = s.fs.Remove(s.path)
+		_ = files.Remove(s.path)
 		return &DiskError{Op: "close", Path: s.path, Err: err}
 	}
-	if err := s.fs.Rename(s.path, s.final); err != nil {
-		_ = s.fs.Remove(s.path)
+	if err := files.Rename(s.path, s.final); err != nil {
+		_ = files.Remove(s.path)
 		return &DiskError{Op: "rename", Path: s.path, Err: err}
 	}
-	if err := s.fs.SyncDir(s.dir); err != nil {
-		return &DiskError{Op: "sync", Path: s.dir, Err: err}
-	}
-	return nil
+	return s.d.syncDir(dir)
 }
 
 // Abort drops the file.
 func (s *SnapshotFile) Abort() {
 	_ = s.f.Close()
-	_ = s.fs.Remove(s.path) // or else the next start does
+	_ = s.d.fs.Remove(s.path) // or else the next start does
+}
+
+// writeTree writes a tree that nobody changes.
+func (s *SnapshotFile) writeTree(t *tree.Tree, withDigest bool) error {
+	walk := t.NewWalk()
+	defer walk.Close()
+	w := snapshot.NewWriter(s, walk.Sessions, walk.ACLs)
+	for more := true; more; {
+		more = walk.Next(1000, w.Node)
+		if err := w.Flush(); err != nil {
+			return err
+		}
+	}
+	if err := w.Finish(walk.Zxid, walk.Digest, withDigest); err != nil {
+		return err
+	}
+	return s.sync()
 }
 
 // Purge removes what is not needed to load any of the newest snapshots that look whole, of which it leaves keep: older
@@ -98,8 +136,8 @@ func (d *Dir) Purge(keep int) error {
 	if keep < 1 {
 		return fmt.Errorf("datadir: purge: keep %d snapshots", keep)
 	}
-	d.purging.Lock()
-	defer d.purging.Unlock()
+	d.files.Lock()
+	defer d.files.Unlock()
 	l, err := d.list()
 	if err != nil {
 		return err
@@ -124,18 +162,18 @@ func (d *Dir) Purge(keep int) error {
 	if kept == 0 {
 		return nil
 	}
-	if err := d.fs.SyncDir(d.snapDir); err != nil {
-		return &DiskError{Op: "sync", Path: d.snapDir, Err: err}
+	if err := d.syncDir(d.snapDir); err != nil {
+		return err
 	}
 	var snaps, logs []string
 	for i := len(l.snaps) - 1; i >= 0; i-- {
-		if uint64(l.snaps[i].zxid) < uint64(oldest) {
+		if above(oldest, l.snaps[i].zxid) {
 			snaps = append(snaps, l.snaps[i].path)
 		}
 	}
 	for i := range l.logs {
 		// The log stays whose entries go on behind the snapshot: the last that begins at or before it.
-		if i+1 < len(l.logs) && uint64(l.logs[i+1].zxid) <= uint64(oldest) {
+		if i+1 < len(l.logs) && !above(l.logs[i+1].zxid, oldest) {
 			logs = append(logs, l.logs[i].path)
 		}
 	}
@@ -164,6 +202,10 @@ func (d *Dir) removeAll(dir string, paths []string) error {
 	if len(paths) == 0 {
 		return nil
 	}
+	return d.syncDir(dir)
+}
+
+func (d *Dir) syncDir(dir string) error {
 	if err := d.fs.SyncDir(dir); err != nil {
 		return &DiskError{Op: "sync", Path: dir, Err: err}
 	}

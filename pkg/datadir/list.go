@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/snapshot"
 	"github.com/zabd/zabd/pkg/txnlog"
 )
@@ -14,6 +15,7 @@ import (
 // listing is what the directories hold: snapshots from the newest on, logs from the oldest on.
 type listing struct {
 	snaps, logs []found
+	unfinished  []found // snapshots that ZooKeeper has not given their names
 }
 
 func (d *Dir) list() (listing, error) {
@@ -25,7 +27,9 @@ func (d *Dir) list() (listing, error) {
 	apart := d.logDir != d.snapDir
 	for _, name := range names {
 		path := filepath.Join(d.snapDir, name)
-		if z, how, ok := snapshot.ParseName(name); ok && !unfinished(name) {
+		if z, how, ok := snapshot.ParseName(name); ok && unfinished(name) {
+			l.unfinished = append(l.unfinished, found{z, path, how})
+		} else if ok {
 			l.snaps = append(l.snaps, found{z, path, how})
 		}
 		if z, ok := txnlog.ParseName(name); ok {
@@ -60,3 +64,17 @@ func (d *Dir) list() (listing, error) {
 // unfinished reports whether a snapshot was not finished by ZooKeeper, which writes those that it gets from a leader
 // under such a name first. What it holds was promised to nobody.
 func unfinished(name string) bool { return strings.HasSuffix(name, ".tmp") }
+
+// concerned returns the files that can hold entries behind z: the last that begins at or before it, and those behind.
+func concerned(logs []found, z proto.Zxid) []found {
+	first := 0
+	for i := range logs {
+		if !above(logs[i].zxid, z) {
+			first = i
+		}
+	}
+	return logs[first:]
+}
+
+// above compares zxids as their epochs and counters do; as numbers they are signed.
+func above(a, b proto.Zxid) bool { return uint64(a) > uint64(b) }

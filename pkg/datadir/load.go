@@ -10,7 +10,6 @@ import (
 	"github.com/zabd/zabd/pkg/snapshot"
 	"github.com/zabd/zabd/pkg/tree"
 	"github.com/zabd/zabd/pkg/txn"
-	"github.com/zabd/zabd/pkg/txnlog"
 )
 
 // maxCandidates is how many snapshots a start looks at.
@@ -29,6 +28,8 @@ type Recovered struct {
 	Replayed         int    // entries applied
 	DigestMismatches int    // txns behind which the tree is not what their digest says
 	Orphans          int    // ephemerals removed because nobody owns them
+
+	AcceptedEpoch, CurrentEpoch uint32 // 0 for a server alone
 }
 
 func (r *Recovered) warn(format string, args ...any) {
@@ -40,6 +41,9 @@ func (r *Recovered) warn(format string, args ...any) {
 func (d *Dir) Load() (*Recovered, error) {
 	if d.log != nil {
 		return nil, errors.New("datadir: loaded twice")
+	}
+	if err := d.resume(); err != nil {
+		return nil, err
 	}
 	l, err := d.list()
 	if err != nil {
@@ -56,7 +60,7 @@ func (d *Dir) Load() (*Recovered, error) {
 	}
 	switch {
 	case base.found || len(l.logs) > 0:
-		err = d.loadExisting(l, base, rec)
+		base, err = d.loadExisting(l, base, rec)
 	case d.o.NeedInitialize && initialize == nil:
 		rec.Tree, rec.Last = tree.New(), -1
 	default:
@@ -66,13 +70,43 @@ func (d *Dir) Load() (*Recovered, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !d.o.Sole {
+		if err := d.loadEpochs(rec); err != nil {
+			return nil, err
+		}
+	}
 	if err := d.dropInitialize(initialize); err != nil {
 		return nil, err
 	}
-	d.log = txnlog.NewWriter(d.fs, txnlog.Options{
-		Dir: d.logDir, FileSize: d.o.PreAllocSize, Batch: d.o.MaxBatch, NoSync: !d.o.ForceSync,
-		Warn: d.o.Warn, Inline: d.o.Inline, Last: rec.Last,
-	})
+	d.openLog(rec.Last, base.zxid)
+	return rec, nil
+}
+
+// Reload makes the tree again from the files as they are, of a server that has loaded and cut them. The log goes on.
+func (d *Dir) Reload() (*Recovered, error) {
+	if d.log == nil {
+		return nil, errNotLoaded
+	}
+	if err := d.log.Sync(); err != nil {
+		return nil, err
+	}
+	d.files.Lock()
+	defer d.files.Unlock()
+	l, err := d.list()
+	if err != nil {
+		return nil, err
+	}
+	rec := &Recovered{}
+	b, err := d.newestSnapshot(l, base{}, rec)
+	if err == nil {
+		_, _, err = d.rebuild(l, b, rec)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !d.o.Sole {
+		rec.AcceptedEpoch, rec.CurrentEpoch = uint32(d.epochs.accepted), uint32(d.epochs.current)
+	}
 	return rec, nil
 }
 
@@ -113,6 +147,7 @@ func (d *Dir) newestSnapshot(l listing, b base, rec *Recovered) (base, error) {
 		case err == nil:
 			b.found, b.zxid, b.trailer = true, s.zxid, tr
 			rec.Tree, rec.Snapshot = t, s.path
+			d.whole[s.path] = b.needs()
 			return b, nil
 		case !errors.As(err, &bad):
 			return b, &DiskError{Op: "read", Path: s.path, Err: err}
@@ -131,9 +166,22 @@ func (d *Dir) newestSnapshot(l listing, b base, rec *Recovered) (base, error) {
 	return b, nil
 }
 
-func (d *Dir) loadExisting(l listing, b base, rec *Recovered) error {
+// loadExisting makes the tree of the files that are there, and repairs them. It returns the snapshot it began with.
+func (d *Dir) loadExisting(l listing, b base, rec *Recovered) (base, error) {
+	p, b, err := d.rebuild(l, b, rec)
+	if err == nil {
+		err = p.repair()
+	}
+	if err == nil && d.o.Sole {
+		rec.Orphans = rec.Tree.RemoveOrphans()
+	}
+	return b, err
+}
+
+// rebuild makes the tree of the newest snapshot, or the newest that the log completes, and the log behind it.
+func (d *Dir) rebuild(l listing, b base, rec *Recovered) (*replay, base, error) {
 	p, err := d.tryBase(l, b, rec)
-	for err == nil && b.needs() > p.last {
+	for err == nil && above(b.needs(), p.last) {
 		rec.warn("%s has changes up to %v, and the log ends at %v; an older snapshot is tried", rec.Snapshot, b.needs(), p.last)
 		b.ahead = append(b.ahead, rec.Snapshot)
 		needs := b.needs()
@@ -145,22 +193,20 @@ func (d *Dir) loadExisting(l listing, b base, rec *Recovered) error {
 		}
 	}
 	if err != nil {
-		return err
+		return nil, b, err
 	}
 	for _, s := range b.broken {
-		if s.zxid > p.last {
-			return &DamageError{s.path, fmt.Errorf("it is not whole, and the log ends at %v before it", p.last)}
+		if above(s.zxid, p.last) {
+			return nil, b, &DamageError{s.path, fmt.Errorf("it is not whole, and the log ends at %v before it", p.last)}
 		}
-	}
-	if err := p.repair(); err != nil {
-		return err
+		if s.zxid.Counter() == 0 {
+			// It may have come from a leader, to replace what the log has before it.
+			return nil, b, &DamageError{s.path, errors.New("it is not whole, and the log cannot tell what it held")}
+		}
 	}
 	rec.Last = p.last
 	rec.Recent = p.recent.take()
-	if d.o.Sole {
-		rec.Orphans = rec.Tree.RemoveOrphans()
-	}
-	return nil
+	return p, b, nil
 }
 
 // needs returns how far the log must reach to make a tree of the snapshot. ZooKeeper writes one while the tree goes on
@@ -191,12 +237,7 @@ func (d *Dir) writeFirst(t *tree.Tree) error {
 	if err != nil {
 		return err
 	}
-	w := t.NewWalk()
-	defer w.Close()
-	s := snapshot.NewWriter(f, w.Sessions, w.ACLs)
-	for w.Next(1000, s.Node) {
-	}
-	if err := s.Finish(w.Zxid, w.Digest, d.o.Digest); err != nil {
+	if err := f.writeTree(t, d.o.Digest); err != nil {
 		f.Abort()
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/zabd/zabd/pkg/snapshot"
 	"github.com/zabd/zabd/pkg/tree"
 	"github.com/zabd/zabd/pkg/txn"
+	"github.com/zabd/zabd/pkg/txnlog"
 	"github.com/zabd/zabd/pkg/vfs"
 )
 
@@ -56,8 +57,22 @@ func appendSync(t *testing.T, d *Dir, zs ...proto.Zxid) {
 	}
 }
 
+// writeLog writes a log as it is told to, which Append would not.
+func writeLog(t *testing.T, files vfs.FS, zs ...proto.Zxid) {
+	t.Helper()
+	w := txnlog.NewWriter(files, txnlog.Options{Dir: "/data/version-2", FileSize: 4096, Inline: true})
+	for _, z := range zs {
+		if err := w.Append(setData(z)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func memOptions() Options {
-	return Options{DataDir: "/data", PreAllocSize: 4096, ForceSync: true, Digest: true, Inline: true}
+	return Options{DataDir: "/data", PreAllocSize: 4096, ForceSync: true, Digest: true, Inline: true, Sole: true}
 }
 
 func TestTrap11_LogWithAStandaloneCheckLoads(t *testing.T) {
@@ -174,10 +189,13 @@ func TestTrap20_HoleInALogIsRefused(t *testing.T) {
 	} {
 		files := vfs.NewMem(1)
 		d, _ := openLoad(t, files, memOptions())
-		appendSync(t, d, zs...)
+		if err := d.Append([]txn.Entry{setData(zs[0] + 5)}); err == nil {
+			t.Errorf("%s: Append() behind a hole = nil, want an error", name)
+		}
 		if err := d.Close(); err != nil {
 			t.Fatal(err)
 		}
+		writeLog(t, files, zs...)
 		var bad *DamageError
 		if err := loadErr(t, files, memOptions()); !errors.As(err, &bad) || !strings.Contains(bad.Path, "log.") || !strings.Contains(err.Error(), "offset") {
 			t.Errorf("%s: Load() = %v, want a DamageError with file and offset", name, err)

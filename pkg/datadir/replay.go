@@ -63,13 +63,8 @@ func (p *replay) run(logs []found) error {
 	if err != nil {
 		return err
 	}
-	first := 0
+	logs = concerned(logs, p.base.zxid)
 	for i := range logs {
-		if uint64(logs[i].zxid) <= uint64(p.base.zxid) {
-			first = i
-		}
-	}
-	for i := first; i < len(logs); i++ {
 		if err := p.file(logs[i].path, i == len(logs)-1); err != nil {
 			return err
 		}
@@ -130,7 +125,7 @@ func (p *replay) file(path string, newest bool) error {
 		}
 		seen = e.Zxid
 		p.lastAt = at
-		if uint64(e.Zxid) <= uint64(p.base.zxid) {
+		if !above(e.Zxid, p.base.zxid) {
 			continue
 		}
 		if err := p.entry(e); err != nil {
@@ -141,7 +136,7 @@ func (p *replay) file(path string, newest bool) error {
 
 func (p *replay) entry(e txn.Entry) error {
 	if !txnlog.Follows(p.last, e.Zxid) {
-		if uint64(e.Zxid) < uint64(p.last) {
+		if above(p.last, e.Zxid) {
 			return fmt.Errorf("%v stands behind %v", e.Zxid, p.last)
 		}
 		return fmt.Errorf("entries are missing between %v and %v", p.last, e.Zxid)
@@ -220,10 +215,8 @@ func (p *replay) repair() error {
 			return &DiskError{Op: "rename", Path: path, Err: err}
 		}
 	}
-	for _, dir := range []string{p.d.snapDir, p.d.logDir} {
-		if err := files.SyncDir(dir); err != nil {
-			return &DiskError{Op: "sync", Path: dir, Err: err}
-		}
+	if err := errors.Join(p.d.syncDir(p.d.snapDir), p.d.syncDir(p.d.logDir)); err != nil {
+		return err
 	}
 	if p.newest == "" {
 		return nil
