@@ -15,7 +15,10 @@ import (
 )
 
 const (
-	mostBehind = 4 << 20         // bytes of a link's packets that may wait for the loop; then it is read no further
+	mostBehind = 4 << 20 // bytes of a link's packets that may wait for the loop; then it is read no further
+	// eventOverhead is what a packet takes in memory besides its bytes.
+	eventOverhead = 200
+
 	keptBuffer = 1 << 20         // a larger buffer is not kept for the next packets
 	writeStep  = 256 << 10       // bytes of a stream between two looks at the link
 	lingerTime = 2 * time.Second // for what is queued when a link is hung up
@@ -115,6 +118,7 @@ func (l *link) readAll() error {
 				_ = l.conn.SetReadDeadline(time.Time{})
 				batch = append(batch, linkEvent{link: l, kind: linkAccepted})
 			}
+			n += eventOverhead
 			size += n
 			batch = append(batch, linkEvent{link: l, kind: linkReceived, packet: p, size: n})
 			restore = p.Type == zab.TypeSnap

@@ -44,6 +44,13 @@ func (c *cluster) say(address string, b []byte) {
 	}
 }
 
+// forget lets everything be said again.
+func (c *complaints) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.last)
+}
+
 func hello(version int64, id ensemble.ID, addrs ...ensemble.Addr) []byte {
 	h := election.Hello{Version: version, ID: id, Addrs: addrs}
 	return h.AppendTo(nil)
@@ -74,7 +81,7 @@ func TestBadInputIsSaidAndHarmsNobody(t *testing.T) {
 		{"an unknown id", electionAddr(id), hello(election.HelloLegacy, 77), []string{"refused", "server 77 is not in this server's configuration"}},
 	} {
 		t.Run(bad.name, func(t *testing.T) {
-			leader.peer.complaints.last = map[string]time.Time{}
+			leader.peer.complaints.forget()
 			c.say(bad.address, bad.bytes)
 			c.awaitLine(id, bad.line...)
 		})
@@ -100,7 +107,7 @@ func TestAMessageThatIsNoneClosesOnlyItsLink(t *testing.T) {
 	} {
 		c.say(electionAddr(1), append(hello(election.HelloLegacy, 2), bad.frame...))
 		c.awaitLine(1, "a link on the election port is closed", bad.line, "peer=2")
-		c.servers[1].peer.complaints.last = map[string]time.Time{}
+		c.servers[1].peer.complaints.forget()
 	}
 	member := c.stranger(electionAddr(1))
 	if _, err := member.Write(append(hello(election.HelloLegacy, 2), 0, 0, 0, 2, 1, 1)); err != nil {
