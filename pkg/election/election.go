@@ -42,12 +42,14 @@ type Effects struct {
 	// Newer is a membership newer than ours, of other members, that came with a message while looking. The message
 	// was dropped.
 	Newer *ensemble.Config
+	// Differs are servers whose list of members is not ours; each is named once.
+	Differs []ensemble.ID
 }
 
 // Reset empties the effects and keeps their space.
 func (ef *Effects) Reset() {
 	clear(ef.Send)
-	*ef = Effects{Send: ef.Send[:0], Connect: ef.Connect[:0]}
+	*ef = Effects{Send: ef.Send[:0], Connect: ef.Connect[:0], Differs: ef.Differs[:0]}
 }
 
 // notLogged is the last zxid of a server that does not know what it holds. It can follow, and its vote does not count.
@@ -62,6 +64,7 @@ type peer struct {
 	down     bool          // its host refused or reset a connection, and there has been none since
 	downAt   time.Duration // when
 	heard    bool
+	differs  bool          // its list of members is not ours
 	said     Notification  // the last message, without its config
 	answered time.Duration // when it last got an answer of answerStranger
 }
@@ -156,16 +159,22 @@ func (e *Election) Heard(now time.Duration, from ensemble.ID, n Notification, ef
 	if from == e.Self || !e.begun {
 		return
 	}
-	if e.state == Looking && n.Config != "" && n.Config != e.text {
+	p := e.peer(from)
+	if n.Config != "" && n.Config != e.text {
+		c, err := ensemble.ParseConfig(n.Config)
+		differs := err != nil || !c.SameMembers(e.Members)
+		if differs && !p.differs {
+			ef.Differs = append(ef.Differs, from)
+		}
+		p.differs = differs
 		// ZooKeeper also begins anew here, even where it may not adopt the membership. Two servers that differ for good
 		// would make each other do so without end.
-		if c, err := ensemble.ParseConfig(n.Config); err == nil && c.Version > e.Members.Version && !c.SameMembers(e.Members) {
+		if e.state == Looking && differs && err == nil && c.Version > e.Members.Version {
 			ef.Newer = c
 			return
 		}
 	}
 	n.Config = ""
-	p := e.peer(from)
 	again := p.heard && p.said == n
 	p.heard, p.said = true, n
 	switch {

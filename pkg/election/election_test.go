@@ -545,15 +545,15 @@ func TestMembershipsInMessages(t *testing.T) {
 	newer := strings.Replace(members(t, 4, 0).Text(), "version=0", "version=5", 1)
 	vote := note(t, "LOOKING 3:9/1 r1")
 	for _, c := range []struct {
-		name, config  string
-		decided, drop bool
+		name, config           string
+		decided, drop, differs bool
 	}{
-		{"our own", ours.Text(), false, false},
-		{"newer, of other members", newer, false, true},
-		{"newer, of the same members", strings.Replace(ours.Text(), "version=0", "version=5", 1), false, false},
-		{"of other members, and not newer", members(t, 4, 0).Text(), false, false},
-		{"that cannot be read", "server.1", false, false},
-		{"newer, of other members, when we have a leader", newer, true, false},
+		{"our own", ours.Text(), false, false, false},
+		{"newer, of other members", newer, false, true, true},
+		{"newer, of the same members", strings.Replace(ours.Text(), "version=0", "version=5", 1), false, false, false},
+		{"of other members, and not newer", members(t, 4, 0).Text(), false, false, true},
+		{"that cannot be read", "server.1", false, false, true},
+		{"newer, of other members, when we have a leader", newer, true, false, true},
 	} {
 		s := tell(t, Options{Self: 1, Members: ours}, step{"look 5/1", "connect 2 3; all LOOKING 1:5/1 r1"})
 		want := "all LOOKING 3:9/1 r1"
@@ -568,6 +568,13 @@ func TestMembershipsInMessages(t *testing.T) {
 		s.e.Heard(s.now, 2, n, &s.ef)
 		if got := s.effects(); c.drop != (got == "") || c.drop != (s.ef.Newer != nil) || !c.drop && got != want {
 			t.Errorf("%s: %q, newer %v", c.name, got, s.ef.Newer)
+		}
+		if told := len(s.ef.Differs) == 1; told != c.differs {
+			t.Errorf("%s: servers with another list: %v", c.name, s.ef.Differs)
+		}
+		s.ef.Reset()
+		if s.e.Heard(s.now, 2, n, &s.ef); len(s.ef.Differs) > 0 {
+			t.Errorf("%s: told again", c.name)
 		}
 	}
 }

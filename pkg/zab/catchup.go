@@ -119,7 +119,7 @@ func (n *Node) advance(x *learner, ef *Effects) {
 		}
 		x.hold, x.backlog, x.held = false, nil, 0
 	case h.len() == 0 && x.sent >= n.lastEntry() || h.len() > 0 && x.sent >= h.at(h.len()-1).Zxid:
-	case x.sent >= h.at(0).Zxid || next(x.sent) == h.at(0).Zxid:
+	case h.len() > 0 && (x.sent >= h.at(0).Zxid || next(x.sent) == h.at(0).Zxid):
 		for i := h.from(x.sent + 1); i < h.len(); i++ {
 			n.sendCommitted(x, *h.at(i), ef)
 		}

@@ -35,6 +35,9 @@ func (n *Node) vote(step func(*election.Effects), ef *Effects) {
 	step(v)
 	ef.Ballots = append(ef.Ballots, v.Send...)
 	ef.Connect = append(ef.Connect, v.Connect...)
+	for _, id := range v.Differs {
+		n.say(ef, true, "server %d has another list of servers than this one", id)
+	}
 	if v.Newer != nil {
 		n.say(ef, true, "another server has a newer membership, version %x: bring this one's up to date", v.Newer.Version)
 	}
@@ -59,10 +62,15 @@ func (n *Node) onHeard(h Heard, ef *Effects) {
 		return
 	}
 	n.vote(func(v *election.Effects) { n.el.Heard(n.now, h.From, h.Note, v) }, ef)
-	if f := n.follow; f != nil && f.link == 0 && h.From == f.leader &&
-		h.Note.Leader != f.leader && h.Note.Round >= n.el.Vote().Round {
-		n.leave(ef, "server %d does not lead: it names %d", f.leader, h.Note.Leader)
+	if f := n.follow; f != nil && f.link == 0 && h.From == f.leader && n.disowns(f, &h.Note) {
+		n.leave(ef, "server %d does not lead: it is %v, for %d", f.leader, h.Note.State, h.Note.Leader)
 	}
+}
+
+// disowns tells whether our leader's own word, and not an old one that came late, says that it is none.
+func (n *Node) disowns(f *discipleship, note *election.Notification) bool {
+	round := n.el.Vote().Round
+	return note.Leader != f.leader && note.Round >= round || note.State == election.Looking && note.Round > round
 }
 
 func (n *Node) onTick(ef *Effects) {

@@ -57,7 +57,9 @@ func TestTouchesOfHalfASessionAreDropped(t *testing.T) {
 
 func FuzzPacket(f *testing.F) {
 	for _, p := range []Packet{
-		{Type: TypePing, Zxid: 5}, {Type: TypeProposal, Zxid: 1, Data: []byte("x")}, {Type: TypePing, Data: []byte{}},
+		{Type: TypePing, Zxid: 5},
+		{Type: TypeProposal, Zxid: 1, Data: []byte("x")},
+		{Type: TypePing, Data: []byte{}},
 		{Type: TypeRequest, Zxid: noZxid, Data: make([]byte, 20), IDs: []proto.ID{{Scheme: "digest", ID: "bob:x"}}},
 	} {
 		f.Add(p.AppendTo(nil))
