@@ -116,6 +116,7 @@ func (n *Node) onSynced(z proto.Zxid, ef *Effects) {
 	switch {
 	case n.lead != nil && n.lead.established:
 		n.onAck(n.lead.slot, z, ef)
+		n.resume(ef)
 	case n.follow != nil:
 		n.acknowledge(ef)
 	}

@@ -11,6 +11,7 @@ type catchUp struct {
 	opening PacketType
 	sent    proto.Zxid // everything up to here was sent
 	rounds  int        // parts of the log so far
+	waits   bool       // for our own disk
 	// hold is on when the log grows faster than we can send it: from here on what is committed is kept for this learner.
 	hold    bool
 	backlog []txn.Entry
@@ -112,6 +113,7 @@ func (n *Node) onStreamed(in Streamed, ef *Effects) {
 // advance sends what is missing: from memory, and then the learner is up to date; or a part of the log.
 func (n *Node) advance(x *learner, ef *Effects) {
 	h := n.history()
+	x.waits = false
 	switch {
 	case x.hold:
 		for _, e := range x.backlog {
@@ -124,12 +126,25 @@ func (n *Node) advance(x *learner, ef *Effects) {
 			n.sendCommitted(x, *h.at(i), ef)
 		}
 	default:
+		through := min(n.synced, n.last())
+		if x.waits = through <= x.sent; x.waits {
+			return // a quorum without us has more than our disk
+		}
 		x.rounds++
-		x.hold = x.rounds > patientRounds
-		ef.Stream = append(ef.Stream, Stream{Link: x.link, After: x.sent, Through: min(n.synced, n.last())})
+		x.hold = x.rounds > patientRounds && n.synced >= n.lastEntry()
+		ef.Stream = append(ef.Stream, Stream{Link: x.link, After: x.sent, Through: through})
 		return
 	}
 	n.goLive(x, ef)
+}
+
+// resume goes on with the learners that have waited for our disk.
+func (n *Node) resume(ef *Effects) {
+	for _, x := range n.lead.learners {
+		if x.waits {
+			n.advance(x, ef)
+		}
+	}
 }
 
 // sendCommitted sends an entry that is part of every history from now on.
