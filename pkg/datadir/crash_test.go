@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"testing"
 
 	"github.com/zabd/zabd/pkg/proto"
@@ -181,8 +182,15 @@ func crashSeeds(n int) []uint64 {
 	return seeds
 }
 
+// manyTrees lets a test make trees by the thousand: each is half a megabyte, and collecting them took most of the time.
+func manyTrees(t *testing.T) {
+	old := debug.SetGCPercent(800)
+	t.Cleanup(func() { debug.SetGCPercent(old) })
+}
+
 // TestCrashAtEveryOperation crashes a life at each of its operations in turn, and again while it recovers.
 func TestCrashAtEveryOperation(t *testing.T) {
+	manyTrees(t)
 	for _, seed := range crashSeeds(2) {
 		w := newWorld(seed)
 		if err := w.live(); err != nil {
@@ -231,6 +239,7 @@ func TestCrashBesideThePreparer(t *testing.T) {
 // TestFaultAtEveryOperation lets each operation fail once. The server stops with the error; started again it has lost
 // nothing, and what it has then shown survives a crash.
 func TestFaultAtEveryOperation(t *testing.T) {
+	manyTrees(t)
 	for _, seed := range crashSeeds(1) {
 		w := newWorld(seed)
 		if err := w.live(); err != nil {

@@ -296,11 +296,42 @@ func TestLoadedDirectoryOnly(t *testing.T) {
 	if d.Append(nil) == nil || d.Sync() == nil || d.SnapshotDue() {
 		t.Error("a directory that was not loaded takes entries")
 	}
+	_, _, cut := d.Truncate(0)
+	_, reload := d.Reload()
+	_, plan := d.PlanFor(0)
+	_, read := d.ReadFrom(0)
+	for i, err := range []error{d.SaveEpochs(1, 1), d.Restore(tree.New()), cut, reload, plan, read} {
+		if !errors.Is(err, errNotLoaded) {
+			t.Errorf("call %d on a directory that was not loaded: %v", i, err)
+		}
+	}
 	if _, err := d.Load(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.Load(); err == nil {
 		t.Error("Load() twice = nil, want an error")
+	}
+}
+
+// BenchmarkShortLife is what a simulated server pays for its disk.
+func BenchmarkShortLife(b *testing.B) {
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		d, err := Open(vfs.NewMem(uint64(i)), memberOptions())
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := d.Load(); err != nil {
+			b.Fatal(err)
+		}
+		for z := proto.Zxid(1); z <= 100; z++ {
+			if err := errors.Join(d.Append([]txn.Entry{setData(z)}), d.Sync()); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := d.Close(); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

@@ -336,6 +336,7 @@ func (m *member) crashOnce(op int) error {
 
 // TestMemberCrashesAtEveryOperation crashes a life at each of its operations in turn, and again while it recovers.
 func TestMemberCrashesAtEveryOperation(t *testing.T) {
+	manyTrees(t)
 	for _, seed := range crashSeeds(2) {
 		m := newMember(seed)
 		if err := m.live(); err != nil {
@@ -351,6 +352,7 @@ func TestMemberCrashesAtEveryOperation(t *testing.T) {
 
 // TestMemberFailsAtEveryOperation lets each operation fail once. The server stops, and started again it has lost nothing.
 func TestMemberFailsAtEveryOperation(t *testing.T) {
+	manyTrees(t)
 	for _, seed := range crashSeeds(1) {
 		m := newMember(seed)
 		if err := m.live(); err != nil {
