@@ -3,20 +3,17 @@ package datadir
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/snapshot"
 	"github.com/zabd/zabd/pkg/tree"
 	"github.com/zabd/zabd/pkg/txn"
-	"github.com/zabd/zabd/pkg/txnlog"
 	"github.com/zabd/zabd/pkg/vfs"
 )
 
@@ -94,109 +91,6 @@ func putSnapshot(t *testing.T, disk vfs.FS, z, written proto.Zxid) {
 	}
 	if err := errors.Join(s.Finish(written, w.Digest, true), f.Sync(), f.Close(), disk.SyncDir(memberDir)); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func TestEpochsAtTheStart(t *testing.T) {
-	for _, c := range []struct {
-		name                    string
-		log                     []proto.Zxid
-		accepted, current, temp string // "" = no file
-		want                    string // both epochs, or the file that the refusal names
-	}{
-		{"a new server", nil, "", "", "", "0 0"},
-		{"files of before there were any", []proto.Zxid{e3 + 1}, "", "", "", "3 3"},
-		{"a server that has promised more than it has", []proto.Zxid{e3 + 1}, "7", "4", "", "7 4"},
-		{"lines that end", []proto.Zxid{e1 + 1}, "2\n", "1\r\n", "", "2 1"},
-		{"logged before the epoch was current", []proto.Zxid{e1 + 1, e2 + 1}, "2", "1", "", "2 2"},
-		{"logged beyond both", []proto.Zxid{e1 + 1, e3 + 1}, "2", "1", "", "3 3"},
-		{"left over, and possible", []proto.Zxid{e2 + 1}, "5", "1", "4", "5 4"},
-		{"left over, and not needed", []proto.Zxid{e1 + 1}, "5", "1", "4", "5 1"},
-		{"left over, and too low", []proto.Zxid{e2 + 1}, "5", "1", "1", "5 2"},
-		{"left over, and too high", []proto.Zxid{e2 + 1}, "5", "1", "6", "5 2"},
-		{"left over, and unfinished", []proto.Zxid{e2 + 1}, "5", "1", "x", "5 2"},
-		{"of a ZooKeeper server without data", nil, "-1", "-1", "", "0 0"},
-		{"no current epoch", []proto.Zxid{e2 + 1}, "5", "", "", "5 2"},
-		{"no accepted epoch", []proto.Zxid{e2 + 1}, "", "2", "", "2 2"},
-		{"no accepted epoch, and the log does not tell it", []proto.Zxid{e2 + 1}, "", "4", "", acceptedName},
-		{"accepted below current", []proto.Zxid{e1 + 1}, "1", "2", "", acceptedName},
-		{"garbage in one", []proto.Zxid{e1 + 1}, "one", "1", "", acceptedName},
-		{"nothing in the other", []proto.Zxid{e1 + 1}, "1", " ", "", currentName},
-		{"more than an epoch can be", []proto.Zxid{e1 + 1}, "4294967296", "1", "", acceptedName},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			disk := memberDisk(t)
-			if c.log != nil {
-				writeLog(t, disk, c.log...)
-			}
-			for name, text := range map[string]string{acceptedName: c.accepted, currentName: c.current, currentName + javaTemp: c.temp} {
-				if text != "" {
-					put(t, disk, memberDir+name, []byte(text))
-				}
-			}
-			d, err := Open(disk, memberOptions())
-			if err != nil {
-				t.Fatal(err)
-			}
-			rec, err := d.Load()
-			if strings.HasSuffix(c.want, "Epoch") {
-				var bad *DamageError
-				if !errors.As(err, &bad) || bad.Path != memberDir+c.want {
-					t.Errorf("Load() = %v, want a DamageError with %s", err, c.want)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			left := disk.Crash() // a vote may have been cast
-			got := slurp(t, left, memberDir+acceptedName) + " " + slurp(t, left, memberDir+currentName)
-			if got = strings.ReplaceAll(strings.ReplaceAll(got, "\r", ""), "\n", ""); got != c.want && c.accepted != "-1" {
-				t.Errorf("the files hold %s, want %s", got, c.want)
-			}
-			if got := fmt.Sprint(rec.AcceptedEpoch, rec.CurrentEpoch); got != c.want {
-				t.Errorf("Load() gives the epochs %s, want %s", got, c.want)
-			}
-			if got := slurp(t, left, memberDir+currentName+javaTemp); got != "none" {
-				t.Errorf("%q is still left over", got)
-			}
-		})
-	}
-}
-
-func TestEpochsAreWrittenWhereTheyChange(t *testing.T) {
-	disk := vfs.NewMem(1)
-	d, _ := openLoad(t, disk, memberOptions())
-	var written []string
-	disk.SetFault(func(o vfs.Op) error {
-		if o.Kind == "rename" {
-			written = append(written, filepath.Base(o.Path))
-		}
-		return nil
-	})
-	for _, e := range [][2]uint32{{1, 0}, {1, 1}, {1, 1}, {3, 2}} {
-		if err := d.SaveEpochs(e[0], e[1]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got, want := fmt.Sprint(written), "[acceptedEpoch currentEpoch acceptedEpoch currentEpoch]"; got != want {
-		t.Errorf("written were %s, want %s", got, want)
-	}
-	if _, rec := openLoad(t, disk.Crash(), memberOptions()); rec.AcceptedEpoch != 3 || rec.CurrentEpoch != 2 {
-		t.Errorf("after a crash: epochs %d and %d, want 3 and 2", rec.AcceptedEpoch, rec.CurrentEpoch)
-	}
-}
-
-func TestServerAloneHasNoEpochs(t *testing.T) {
-	disk := memberDisk(t, []proto.Zxid{e2 + 1})
-	put(t, disk, memberDir+currentName, []byte("not looked at"))
-	d, rec := openLoad(t, disk, memOptions())
-	if rec.AcceptedEpoch != 0 || rec.CurrentEpoch != 0 || slurp(t, disk, memberDir+currentName) != "not looked at" ||
-		slurp(t, disk, memberDir+acceptedName) != "none" {
-		t.Error("a server alone reads or writes epoch files")
-	}
-	if err := d.SaveEpochs(1, 1); err == nil {
-		t.Error("SaveEpochs() = nil, want an error")
 	}
 }
 
@@ -466,158 +360,4 @@ func TestReceivedTreeThatDoesNotFitOnTheDisk(t *testing.T) {
 		t.Errorf("left are %s, want %s", got, before)
 	}
 	appendSync(t, d, e1+3) // the server may go on as it was
-}
-
-// TestBesideTheLogWriter plans, reads, purges and writes snapshots while the log writer appends and cuts.
-func TestBesideTheLogWriter(t *testing.T) {
-	o := memberOptions()
-	o.Inline = false
-	d, _ := openLoad(t, vfs.NewMem(1), o)
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	beside := func(do func() error) {
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				if err := do(); err != nil && !errors.Is(err, txnlog.ErrGone) && !errors.Is(err, txnlog.ErrCut) {
-					t.Error(err)
-					return
-				}
-			}
-		})
-	}
-	beside(func() error {
-		_, err := d.PlanFor(e1 + 5)
-		return err
-	})
-	beside(func() error {
-		c, err := d.ReadFrom(0)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		for last := proto.Zxid(0); ; {
-			e, err := c.Next(e3)
-			if err != nil {
-				if errors.Is(err, io.EOF) {
-					return nil
-				}
-				return err
-			}
-			if !txnlog.Follows(last, e.Zxid) {
-				return fmt.Errorf("%v comes behind %v", e.Zxid, last)
-			}
-			last = e.Zxid
-		}
-	})
-	beside(func() error { return errors.Join(writeSnapshot(d, tree.New()), d.Purge(3)) })
-	z := e1
-	for range 60 {
-		appendSync(t, d, z+1, z+2, z+3, z+4)
-		if last, base, err := d.Truncate(z + 3); last != z+3 || !base || err != nil {
-			t.Errorf("Truncate(%v) = %v, %v, %v", z+3, last, base, err)
-		}
-		z += 3
-	}
-	close(stop)
-	wg.Wait()
-}
-
-func TestReadFrom(t *testing.T) {
-	disk := memberDisk(t, []proto.Zxid{e1 + 1, e1 + 2, e1 + 3}, []proto.Zxid{e1 + 4, e2 + 1})
-	putSnapshot(t, disk, e1+2, e1+2)
-	d, _ := openLoad(t, disk, memberOptions())
-	appendSync(t, d, e2+2, e2+3)
-	if _, err := d.ReadFrom(e1 + 1); !errors.Is(err, txnlog.ErrGone) {
-		t.Errorf("behind what was not replayed: ReadFrom() = %v, want ErrGone", err)
-	}
-	c, err := d.ReadFrom(e1 + 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	for _, z := range []proto.Zxid{e1 + 3, e1 + 4, e2 + 1, e2 + 2} {
-		if e, err := c.Next(e2 + 2); err != nil || e.Zxid != z || !bytes.Equal(e.Bytes, setData(z).Bytes) {
-			t.Errorf("Next() = %v, %v, want %v", e.Zxid, err, z)
-		}
-	}
-	if _, err := c.Next(e2 + 2); !errors.Is(err, io.EOF) {
-		t.Errorf("beyond the bound: Next() = %v, want io.EOF", err)
-	}
-	if err := d.Restore(at(e3 + 1)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Next(e3); !errors.Is(err, txnlog.ErrCut) {
-		t.Errorf("after Restore(): Next() = %v, want ErrCut", err)
-	}
-}
-
-// TestTrap7_CatchUpFromTheLog asks by ZooKeeper's rule: padding counts, the oldest file does not, and it must begin at
-// or before the learner's zxid.
-func TestTrap7_CatchUpFromTheLog(t *testing.T) {
-	disk := memberDisk(t, []proto.Zxid{e1 + 1, e1 + 2, e1 + 3}, []proto.Zxid{e1 + 4, e1 + 5}, []proto.Zxid{e2 + 1, e2 + 2})
-	padded, err := disk.Edit(memberDir + "log.100000004")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(padded.Truncate(2000), padded.Sync(), padded.Close()); err != nil {
-		t.Fatal(err)
-	}
-	size := func(name string) float64 {
-		st, err := disk.Stat(memberDir + name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return float64(st.Size)
-	}
-	both := (2000 + size("log.200000001")) / size("snapshot.0") // as a factor
-	last := size("log.200000001") / size("snapshot.0")
-	if last >= javaFactor || both < 1 {
-		t.Fatalf("the files are of sizes that this test cannot use: %v %v", both, last)
-	}
-	for _, c := range []struct {
-		name         string
-		p            proto.Zxid
-		factor       float64
-		serves       bool
-		below, above proto.Zxid
-	}{
-		{"any size", e1 + 1, 0, true, e1 + 1, e1 + 2},
-		{"never", e1 + 1, -1, false, e1 + 1, e1 + 2},
-		{"before the oldest file", e1, 0, false, 0, e1 + 1},
-		{"an empty learner", 0, 0, false, 0, e1 + 1},
-		{"padding makes it too much", e1 + 3, 1, false, e1 + 3, e1 + 4},
-		{"at the first entry of a file, the one before counts as the oldest", e1 + 4, 1, false, e1 + 4, e1 + 5},
-		{"the oldest file does not count", e1 + 5, last + 0.01, true, e1 + 5, e2 + 1},
-		{"a little too much", e1 + 5, last - 0.01, false, e1 + 5, e2 + 1},
-		{"a factor above 1 is the default", e1 + 5, both + 1, true, e1 + 5, e2 + 1},
-		{"and that is not any size", e1 + 3, both + 1, false, e1 + 3, e1 + 4},
-		{"missing within its epoch", e1 + 7, 0, true, e1 + 5, e2 + 1},
-		{"at the beginning of an epoch", e2, 0, true, e1 + 5, e2 + 1},
-		{"at the end", e2 + 2, 0, true, e2 + 2, 0},
-		{"beyond the end", e3 + 9, 0, true, e2 + 2, 0},
-	} {
-		o := memberOptions()
-		o.SnapshotSizeFactor = c.factor
-		d, _ := openLoad(t, disk, o)
-		if got, err := d.PlanFor(c.p); err != nil || got != (LogPlan{c.serves, c.below, c.above}) {
-			t.Errorf("%s: PlanFor(%v) = %+v, %v, want %v %v %v", c.name, c.p, got, err, c.serves, c.below, c.above)
-		}
-		_ = d.Close()
-	}
-}
-
-func TestTrap7_LogFromBeforeTheSnapshotIsNotOffered(t *testing.T) {
-	disk := memberDisk(t, []proto.Zxid{e1 + 1, e1 + 2, e1 + 3}, []proto.Zxid{e2 + 1})
-	putSnapshot(t, disk, e2, e2) // from a leader, which may not have had 0x100000003
-	d, _ := openLoad(t, disk, memberOptions())
-	for p, serves := range map[proto.Zxid]bool{e1 + 2: false, e1 + 3: false, e2: true, e2 + 1: true} {
-		if got, err := d.PlanFor(p); err != nil || got.Serves != serves {
-			t.Errorf("PlanFor(%v) = %+v, %v, want %v", p, got, err, serves)
-		}
-	}
 }
