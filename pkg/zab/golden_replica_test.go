@@ -88,20 +88,28 @@ func (r *replica) apply(t *tree.Tree, e txn.Entry) {
 	}
 }
 
-// elect gives the node the votes by which a server leads. (What is said in elections is package election's to replay.)
-func (r *replica) elect(leader ensemble.ID) {
-	v := election.Vote{Leader: leader, Zxid: r.node.Logged(), Round: r.node.Election().Round(), PeerEpoch: int64(r.node.Epoch())}
-	for _, id := range r.s.members.Voters() {
-		n := election.Notification{State: election.Following, Vote: v, Version: 2}
+// votes are those by which a node follows a leader, or leads. (What is said in elections is package election's to replay.)
+func votes(n *Node, leader ensemble.ID) []Heard {
+	v := election.Vote{Leader: leader, Zxid: n.Logged(), Round: n.Election().Round(), PeerEpoch: int64(n.Epoch())}
+	var out []Heard
+	for _, id := range n.members.Voters() {
+		note := election.Notification{State: election.Following, Vote: v, Version: 2}
 		switch {
-		case id == r.id:
+		case id == n.self:
 			continue
-		case leader == r.id:
-			n.State = election.Looking
+		case leader == n.self:
+			note.State = election.Looking
 		case leader == id:
-			n.State = election.Leading
+			note.State = election.Leading
 		}
-		r.step(Heard{id, n})
+		out = append(out, Heard{id, note})
+	}
+	return out
+}
+
+func (r *replica) elect(leader ensemble.ID) {
+	for _, v := range votes(r.node, leader) {
+		r.step(v)
 	}
 }
 

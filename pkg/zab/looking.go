@@ -169,7 +169,7 @@ func (n *Node) onStored(in Stored, ef *Effects) {
 // truncated takes over what is left of the log.
 func (n *Node) truncated(in Stored) {
 	if in.NoBase { // of no use to anybody, but on the disk until a whole tree has come
-		n.logged = noZxid
+		n.logged, n.synced = noZxid, noZxid
 		return
 	}
 	n.logged, n.synced = in.Last, min(n.synced, in.Last)
