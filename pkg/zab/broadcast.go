@@ -130,13 +130,35 @@ func (n *Node) onAck(slot int, z proto.Zxid, ef *Effects) {
 	}
 	l.acked[slot] = z
 	var last proto.Zxid
-	to := n.head
-	for to < len(n.pending) && ensemble.Reached(l.quorum, l.acked, n.pending[to].Zxid) {
-		last = n.pending[to].Zxid
-		to++
+	for i := n.head; i < len(n.pending) && ensemble.Reached(l.quorum, l.acked, n.pending[i].Zxid); i++ {
+		last = n.pending[i].Zxid
 	}
-	if to == n.head {
-		return
+	for n.head < len(n.pending) && n.pending[n.head].Zxid <= last {
+		n.commit(min(last, l.firstSync()), ef)
+	}
+}
+
+// firstSync returns the lowest zxid that a sync waits for. What is committed behind it must come behind the answer: a
+// write that its own session has sent behind the sync would else find another request in its place.
+func (l *leadership) firstSync() proto.Zxid {
+	first := proto.Zxid(math.MaxInt64)
+	if len(l.syncs) > 0 {
+		first = l.syncs[0].behind
+	}
+	for _, x := range l.learners {
+		if len(x.syncs) > 0 {
+			first = min(first, x.syncs[0])
+		}
+	}
+	return first
+}
+
+// commit commits what is pending up to and including z, and answers the syncs that have waited for that.
+func (n *Node) commit(z proto.Zxid, ef *Effects) {
+	l := n.lead
+	to := n.head
+	for to < len(n.pending) && n.pending[to].Zxid <= z {
+		to++
 	}
 	for _, x := range l.learners {
 		if x.live {
@@ -146,7 +168,7 @@ func (n *Node) onAck(slot int, z proto.Zxid, ef *Effects) {
 	for _, e := range n.pending[n.head:to] {
 		n.keep(e, ef)
 	}
-	n.deliver(last, ef)
+	n.deliver(z, ef)
 	for _, x := range l.learners {
 		n.releaseSyncs(x, ef)
 	}
