@@ -205,18 +205,28 @@ func (w *World) pause(h *host) {
 
 // wipe takes a voter's data away, if all others have theirs: more the protocol does not promise to survive.
 func (w *World) wipe(h *host) {
-	for _, o := range w.hosts {
-		if o.voter() && (o.p == nil || o.p.node.Logged() < 0 || !o.p.serves) {
-			return
+	if w.chance(2) { // and whoever is left has a hard time
+		d := w.upTo(400 * time.Millisecond)
+		for _, o := range w.hosts {
+			if o != h {
+				o.slow = d
+				w.after(time.Second, func() { o.slow = 0 })
+			}
 		}
 	}
-	if h.p == nil {
-		return
-	}
-	h.w.Stats.Crashes++
-	h.kill(w.chance(2))
-	h.wipe()
-	w.after(w.between(20*time.Millisecond, w.profile.down), h.boot)
+	w.after(w.upTo(200*time.Millisecond), func() {
+		for _, o := range w.hosts {
+			if o.voter() && (o.p == nil || o.p.node.Logged() < 0 || !o.p.serves) {
+				return
+			}
+		}
+		if h.p != nil && !w.calm {
+			w.Stats.Crashes++
+			h.kill(w.chance(2))
+			h.wipe()
+			w.after(w.between(20*time.Millisecond, w.profile.down), h.boot)
+		}
+	})
 }
 
 // housekeeping writes a snapshot, or removes old ones.

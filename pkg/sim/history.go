@@ -242,11 +242,11 @@ func (hs *history) commit(pr *proposal) {
 	hs.mustBeDurable(pr.Zxid)
 }
 
-// mustBeDurable checks that a quorum has an entry on its disks. A server whose disk was lost had it perhaps.
+// mustBeDurable checks that a quorum has an entry on its disks, or had it on one that was lost since.
 func (hs *history) mustBeDurable(z proto.Zxid) {
 	n := 0
 	for _, h := range hs.w.hosts {
-		if h.voter() && (h.wiped || hs.contains(h.durable, z)) {
+		if h.voter() && (hs.contains(h.durable, z) || hs.contains(h.lost, z)) {
 			n++
 		}
 	}

@@ -32,6 +32,8 @@ type host struct {
 	tip     proto.Zxid // the end of its log
 	durable proto.Zxid // what it has reported to be durable
 	written proto.Zxid // the newest entry that was handed to the disk
+	lost    proto.Zxid // what a disk that is gone had durably; 0 when its leader knows
+	lostAt  time.Duration
 	// While a received tree takes the place of what is on the disk, either may be found there.
 	installing proto.Zxid
 }
@@ -127,6 +129,7 @@ func (h *host) crash(powerOff bool) {
 // wipe empties the disk of a server that has crashed.
 func (h *host) wipe() {
 	h.disk = vfs.NewMem(h.w.rng.Uint64())
+	h.lost, h.lostAt = h.durable, h.w.now
 	h.wiped, h.tip, h.durable, h.written = true, 0, 0, 0
 	h.w.Stats.Wiped++
 }

@@ -38,7 +38,7 @@ type version struct {
 // A lifetime is that of a session; ends is 0 while it lives.
 type lifetime struct {
 	begins, ends int
-	endedBy      int32 // cxid
+	newest       int32 // request that has taken effect
 	owned        map[string]bool
 }
 
@@ -90,6 +90,13 @@ func (m *model) apply(i int, p *proposal) {
 			return
 		}
 		m.asked[id] = i
+		if s := m.sessions[x.Session]; s != nil && x.Header.Type != proto.OpError {
+			if x.Cxid < s.newest {
+				m.w.fail("request %d of session %x takes effect as %v, behind request %d", x.Cxid, x.Session, p.Zxid, s.newest)
+				return
+			}
+			s.newest = x.Cxid
+		}
 	}
 	switch x.Header.Type {
 	case proto.OpCreateSession:
@@ -188,7 +195,7 @@ func (m *model) close(i int, x *txn.Txn) {
 	if s == nil || s.ends != 0 {
 		return // its end was asked for twice
 	}
-	s.ends, s.endedBy = i, x.Cxid
+	s.ends = i
 	for _, path := range sortedKeys(s.owned) {
 		m.remove(i, x.Zxid, path)
 	}

@@ -97,6 +97,7 @@ type end struct {
 	last  time.Duration // when the newest frame arrives at the earliest
 	due   bool          // pump is on the agenda
 	stuck bool          // and only a kick helps
+	cut   bool          // nothing arrives any more
 }
 
 // An owner is told what happens at its end of a connection.
@@ -135,7 +136,7 @@ func (n *network) join(from, to int) (a, b *end) {
 
 // send puts a message on its way.
 func (e *end) send(kind frameKind, data []byte) {
-	if !e.open && kind != fin {
+	if !e.open && kind != fin || e.cut {
 		return
 	}
 	e.last = max(e.last, e.w.now+e.w.net.delay(e.place, e.peer.place))
@@ -218,6 +219,7 @@ func (e *end) abandon(kernel bool) {
 func (e *end) reset() {
 	for _, x := range []*end{e, e.peer} {
 		x.lose()
+		x.cut = true
 		x.w.after(x.w.upTo(5*time.Millisecond), func() {
 			x.queue = nil
 			x.peer.shut(true)

@@ -185,8 +185,11 @@ func (p *process) turn() {
 			ticked = true
 			p.tick()
 		}
-		if i.from != nil {
-			p.heardOf[i.from.place] = max(p.heardOf[i.from.place], i.sent)
+		if h := i.from; h != nil {
+			p.heardOf[h.place] = max(p.heardOf[h.place], i.sent)
+			if p.role == zab.Leading && i.sent > h.lostAt {
+				h.lost = 0
+			}
 		}
 		if p.step(i.in); p.dead || p.w.err != nil {
 			return

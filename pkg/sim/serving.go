@@ -34,6 +34,7 @@ type lodging struct {
 	id      int64
 	timeout time.Duration
 	heard   time.Duration
+	waiting map[int32]bool // writes that were handed on
 }
 
 func (s *service) init(p *process) {
@@ -100,7 +101,7 @@ func (s *service) Expiring(id int64) {
 func (s *service) adopt(id int64, timeout time.Duration) *lodging {
 	l := s.sessions[id]
 	if l == nil {
-		l = &lodging{id: id}
+		l = &lodging{id: id, waiting: make(map[int32]bool)}
 		s.sessions[id] = l
 	}
 	l.timeout, l.heard = timeout, s.p.now()
@@ -285,6 +286,7 @@ func (v *visitor) request(d *jute.Decoder) *proto.Request {
 		if !v.lodging.Submit(it) {
 			return nil
 		}
+		v.lodging.waiting[r.Xid] = r.Op.IsWrite()
 		return r
 	}
 	switch now, waits := v.lodging.Read(v); {
@@ -343,6 +345,10 @@ func (s *service) committed(x *txn.Txn, res *tree.Result) {
 	}
 	it, verdict := l.Commit(x.Cxid, x.Header.Type, res.Code)
 	v, _ := it.From.(*visitor)
+	if verdict == serve.Foreign && l.waiting[x.Cxid] {
+		s.p.w.fail("%v: request %d of session %x is committed as %v, and waits behind another", s.p, x.Cxid, l.id, x.Zxid)
+	}
+	delete(l.waiting, x.Cxid)
 	switch verdict {
 	case serve.Welcome:
 		v.welcome()

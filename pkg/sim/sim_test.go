@@ -3,6 +3,7 @@ package sim
 import (
 	"flag"
 	"os"
+	"runtime/debug"
 	"testing"
 )
 
@@ -31,6 +32,7 @@ func TestSeeds(t *testing.T) {
 		t.Logf("trace %x", w.Trace())
 		return
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // worlds are small, and leave much behind
 	count := *seeds
 	if count == 0 {
 		count = manySeeds
