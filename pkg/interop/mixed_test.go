@@ -103,14 +103,16 @@ func (c *crowd) missesMuch() {
 	c.agree()
 }
 
-// synchronised fails unless the leader brings each pupil up to date in the way that the metric counts.
+// synchronised fails unless the leader brings each pupil up to date in the way that the metric counts. It may take more
+// than one: a learner of Java's 3.8.0 begins again when it is told, between NEWLEADER and UPTODATE, to commit what it was
+// told before.
 func (e *ensemble) synchronised(metric string, rejoin func()) {
 	e.t.Helper()
 	leader := e.leader()
 	before := leader.metric(metric)
 	rejoin()
-	if after := leader.metric(metric); before < 0 || after != before+len(e.pupils()) {
-		e.fatalf("%s of leader %d went from %d to %d, want %d more", metric, leader.id, before, after, len(e.pupils()))
+	if after := leader.metric(metric); before < 0 || after < before+len(e.pupils()) {
+		e.fatalf("%s of leader %d went from %d to %d, want at least %d more", metric, leader.id, before, after, len(e.pupils()))
 	}
 }
 
