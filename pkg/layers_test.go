@@ -24,7 +24,7 @@ var layers = map[string]string{
 	// agreement: pure, then its shell
 	"ensemble": "", "election": "jute proto ensemble", "zab": "jute proto txn session ensemble election",
 	"peer": "jute proto txn ensemble election zab session metrics",
-	"sim": "jute proto txn session auth watch tree prep serve ensemble election zab vfs txnlog snapshot datadir",
+	"sim":  "jute proto txn session auth watch tree prep serve ensemble election zab vfs txnlog snapshot datadir",
 	// disk
 	"vfs": "", "txnlog": "vfs jute proto txn", "snapshot": "vfs jute proto tree",
 	"datadir": "vfs proto txn txnlog snapshot tree metrics",
@@ -37,7 +37,7 @@ var layers = map[string]string{
 	"daemon": "jute proto txn session auth watch tree prep serve ensemble election zab peer vfs txnlog snapshot datadir pipeline " +
 		"server metrics admin systemd config",
 	// users
-	"client": "jute proto", "load": "proto client",
+	"client": "jute proto", "lab": "", "load": "proto client lab",
 	// proof: tests that run the binary
 	"interop": "jute proto client load", "e2e": "client load",
 }
