@@ -100,7 +100,7 @@ func TestGoldenLogsAreWrittenByteForByte(t *testing.T) {
 			}
 			defer r.Close()
 			m := memDir(t, 1)
-			w := NewWriter(m, Options{Dir: dir, Inline: true})
+			w := NewWriter(m, Options{Dir: dir, FileSize: 1 << 20, Inline: true})
 			for {
 				e, err := r.Next()
 				if errors.Is(err, io.EOF) {
