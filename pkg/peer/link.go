@@ -202,6 +202,9 @@ func (l *link) write() {
 		finish := l.finish
 		l.mu.Unlock()
 		err := l.writeAll(out, jobs)
+		l.mu.Lock()
+		l.writing = 0
+		l.mu.Unlock()
 		switch {
 		case err != nil:
 			l.close(err)
