@@ -49,11 +49,38 @@ func TestAnotherTree(t *testing.T) {
 		r.commit(2)
 		synctest.Wait()
 		next.expect(t, "of the tree swapped in", "1!-101 2 3!-110 4 5 ")
+		r.p.Deliver([]txn.Delivery{{Tree: treeWith("/third", proto.MakeZxid(5, 1))}})
+		synctest.Wait()
+		next.say(frame(6, proto.OpExists, get("/third", false)))
+		next.expect(t, "of one swapped in under a connection", "6 ")
 		r.p.View(func(t *tree.Tree) {
 			if _, lives := t.SessionTimeout(5); lives {
 				r.t.Error("a session of the old tree lives")
 			}
 		})
+	})
+}
+
+// TestLeadForgets what another leadership has prepared, and nobody has committed.
+func TestLeadForgets(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.serve()
+		id := r.open().SessionID()
+		prepare := func() (x txn.Txn) {
+			e := r.entry(&proto.Request{Session: id, Op: proto.OpCreate, Body: create("/a", 0)})
+			if err := x.Decode(e.Bytes); err != nil {
+				t.Fatal(err)
+			}
+			return x
+		}
+		prepare()
+		if x := prepare(); x.Err != proto.NodeExists {
+			t.Fatalf("in the same leadership: %v", x.Err)
+		}
+		r.p.Lead()
+		if x := prepare(); x.Header.Type != proto.OpCreate {
+			t.Fatalf("in the next: %v", x.Err)
+		}
 	})
 }
 

@@ -147,9 +147,16 @@ type conn struct {
 	mu     sync.Mutex
 	out    []byte
 	closed bool
+	during func() // once, while the apply loop writes
 }
 
-func (c *conn) TryWrite(b []byte) (int, error) { return c.Write(b) }
+func (c *conn) TryWrite(b []byte) (int, error) {
+	if f := c.during; f != nil {
+		c.during = nil
+		f()
+	}
+	return c.Write(b)
+}
 
 func (c *conn) Write(b []byte) (int, error) {
 	c.mu.Lock()

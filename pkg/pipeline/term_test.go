@@ -118,6 +118,21 @@ func TestUnserve(t *testing.T) {
 	})
 }
 
+// TestNoReadIsAnsweredBehindUnserve though the apply loop has not yet come to close the connection.
+func TestNoReadIsAnsweredBehindUnserve(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.serve()
+		u := r.open()
+		release := make(chan struct{})
+		r.p.order(func() { <-release })
+		r.p.Unserve()
+		u.say(frame(1, proto.OpGetData, get("/", false)))
+		close(release)
+		synctest.Wait()
+		u.expect(t, "behind Unserve", "closed")
+	})
+}
+
 // TestUnserveEndsHandshakes without an answer: a client that was told that its session is gone would believe it.
 func TestUnserveEndsHandshakes(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
@@ -199,6 +214,39 @@ func TestHeldBehindAWrite(t *testing.T) {
 		if n := r.p.Stats.ReadsHeld.Load(); n != 2 {
 			t.Fatalf("%d reads were held, want 2", n)
 		}
+	})
+}
+
+// TestHeldWhileSomebodyWrites: what is read while the apply loop is writing falls to the apply loop, which does not wait.
+func TestHeldWhileSomebodyWrites(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.p.Serve()
+		synctest.Wait()
+		u, other := r.open(), r.open()
+		u.say(frame(1, proto.OpSetData, set("/")))
+		u.conn.during = func() { u.sayAlone(frame(2, proto.OpGetData, get("/", false))) }
+		r.commit(1)
+		synctest.Wait()
+		u.expect(t, "without a lease", "1 ")
+		other.say(frame(1, proto.OpSetData, set("/")))
+		r.commit(1)
+		synctest.Wait()
+		other.expect(t, "another's write", "1 ")
+		r.p.Extend(time.Second)
+		synctest.Wait()
+		u.expect(t, "with a lease", "2 ")
+	})
+}
+
+// TestUnserveFreesWhoWaitsForRoom: nothing will be answered that could make it.
+func TestUnserveFreesWhoWaitsForRoom(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.p.cfg.Outstanding = 1
+		r.serve()
+		u := r.open()
+		u.say(frame(1, proto.OpSetData, set("/")), frame(2, proto.OpSetData, set("/")))
+		r.p.Unserve()
+		u.busy.Wait()
 	})
 }
 
