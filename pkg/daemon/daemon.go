@@ -163,6 +163,7 @@ func (s *Server) clock() time.Duration { return time.Since(s.started) }
 // assemblePipeline joins what serves clients around a recovered tree.
 func (s *Server) assemblePipeline(rec *datadir.Recovered) {
 	cfg := &s.cfg
+	s.furnish(rec.Tree)
 	s.pipeline = pipeline.New(pipeline.Config{
 		Tree: rec.Tree,
 		Prepper: prep.New(rec.Tree, prep.Options{
@@ -190,7 +191,7 @@ func (s *Server) assemblePeer(ctx context.Context, rec *datadir.Recovered, o *Op
 		return err
 	}
 	s.peer = peer.Start(peer.Config{
-		Node: s.node(rec), Log: store{s.dir}, Service: s.pipeline, Clock: s.clock, MaxBatch: txnlog.DefaultBatch,
+		Node: s.node(rec), Log: store{s.dir, s.furnish}, Service: s.pipeline, Clock: s.clock, MaxBatch: txnlog.DefaultBatch,
 		Durable: s.maybeSnapshot, Fatal: s.fail, Changed: s.tellChange, Logger: s.log, Network: network,
 	})
 	s.loops = map[string]interface{ For() time.Duration }{"apply loop": s.pipeline.Busy()}

@@ -9,7 +9,9 @@ import (
 	"github.com/zabd/zabd/pkg/datadir"
 	"github.com/zabd/zabd/pkg/ensemble"
 	"github.com/zabd/zabd/pkg/peer"
+	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/tree"
+	"github.com/zabd/zabd/pkg/txn"
 	"github.com/zabd/zabd/pkg/zab"
 )
 
@@ -54,11 +56,7 @@ func (s *Server) network(ctx context.Context, o *Options) (*peer.Network, error)
 	}
 	n := &peer.Network{
 		Self: cfg.MyID, Members: cfg.Members, Quorum: o.Quorum, Election: o.Election, Dial: dialer.DialContext,
-		Trees: trees{s.pipeline, func() *tree.Tree {
-			t := tree.Empty()
-			t.NoExtendedTypes = !cfg.ExtendedTypesEnabled
-			return t
-		}, maxEntry(cfg)},
+		Trees:     trees{s, maxEntry(cfg)},
 		MaxPacket: maxPacket(cfg), FirstPacket: cfg.InitTimeout(), HelloTimeout: cfg.QuorumCnxnTimeout,
 		ConnectTimeout: cfg.ConnectTimeout(), CnxTimeout: cfg.CnxTimeout, MultiAddress: cfg.MultiAddressEnabled,
 	}
@@ -79,6 +77,17 @@ func (s *Server) network(ctx context.Context, o *Options) (*peer.Network, error)
 		*port.open = ls
 	}
 	return n, nil
+}
+
+// furnish puts the membership into a tree that nobody has yet. It is not replicated: every member does so for itself.
+func (s *Server) furnish(t *tree.Tree) {
+	if s.cfg.Members == nil {
+		return
+	}
+	x := txn.Txn{Header: txn.Header{Zxid: proto.Zxid(s.cfg.Members.Version), Time: time.Now().UnixMilli(), Type: proto.OpSetData}}
+	x.Body = txn.Body{Path: "/zookeeper/config", Data: []byte(s.cfg.Members.Text()), Version: -1}
+	var r tree.Result
+	t.Apply(&x, &r)
 }
 
 func closeAll(ls []net.Listener) {

@@ -186,6 +186,12 @@ func TestFourServersStartedInTurn(t *testing.T) {
 						t.Errorf("server %d has %v in /by-%d, %v", id, data, by, err)
 					}
 				}
+				if n := h.running[id].pipeline.Stats.DigestErrors.Load(); n != 0 {
+					t.Errorf("server %d has another tree than the leader %d times", id, n)
+				}
+				if data, st, err := c.Get(ctx, "/zookeeper/config", false); err != nil || string(data) != h.members.Text() || st.Version != -1 {
+					t.Errorf("server %d has %q in its config, version %d, %v", id, data, st.Version, err)
+				}
 				if high := byte(uint64(c.SessionID) >> 56); high != byte(id) {
 					t.Errorf("server %d makes session 0x%x", id, c.SessionID)
 				}

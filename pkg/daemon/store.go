@@ -14,7 +14,10 @@ import (
 )
 
 // store is the directories as package peer wants them.
-type store struct{ *datadir.Dir }
+type store struct {
+	*datadir.Dir
+	furnish func(*tree.Tree)
+}
 
 // Truncate implements peer.Log.
 func (s store) Truncate(to proto.Zxid, rebuild bool) (peer.Left, error) {
@@ -31,6 +34,7 @@ func (s store) Truncate(to proto.Zxid, rebuild bool) (peer.Left, error) {
 		if err != nil {
 			return peer.Left{}, err
 		}
+		s.furnish(rec.Tree)
 		left.Tree = rec.Tree
 	}
 	return left, nil
@@ -60,17 +64,16 @@ func (s store) Find(last proto.Zxid) (peer.Found, error) {
 // ReadFrom implements peer.Log.
 func (s store) ReadFrom(after proto.Zxid) (peer.Entries, error) { return s.Dir.ReadFrom(after) }
 
-// trees sends the pipeline's tree to learners and takes those of a leader (peer.Trees).
+// trees sends the server's tree to learners and takes those of a leader (peer.Trees).
 type trees struct {
-	pipeline *pipeline.Pipeline
-	empty    func() *tree.Tree
-	limit    int // bytes of a path or data
+	s     *Server
+	limit int // bytes of a path or data
 }
 
 // Send implements peer.Trees.
 func (t trees) Send(w io.Writer, begin func(proto.Zxid) error) error {
 	var nodes *snapshot.Writer
-	return t.pipeline.Walk(func(walk *tree.Walk) (pipeline.NodeWriter, error) {
+	return t.s.pipeline.Walk(func(walk *tree.Walk) (pipeline.NodeWriter, error) {
 		nodes = snapshot.NewStream(w, walk.Sessions, walk.ACLs)
 		return nodes, begin(walk.Zxid)
 	}, func() error { return nodes.FinishStream() })
@@ -78,9 +81,11 @@ func (t trees) Send(w io.Writer, begin func(proto.Zxid) error) error {
 
 // Restore implements peer.Trees.
 func (t trees) Restore(r io.Reader, at proto.Zxid) (any, error) {
-	received := t.empty()
+	received := tree.Empty()
+	received.NoExtendedTypes = !t.s.cfg.ExtendedTypesEnabled
 	if err := snapshot.ReadStream(r, received, at, t.limit); err != nil {
 		return nil, err
 	}
+	t.s.furnish(received)
 	return received, nil
 }
