@@ -196,7 +196,8 @@ type Submit struct{ Requests []*proto.Request }
 // Propose brings the prepared entries, in the order of Effects.Prepare.
 type Propose struct{ Entries []txn.Entry }
 
-// Revalidate asks whether a session lives whose client has connected here with its id.
+// Revalidate asks whether a session lives whose client has connected here with its id. There is no answer if the server
+// stops serving meanwhile.
 type Revalidate struct{ session.Touch }
 
 func (Tick) input()       {}

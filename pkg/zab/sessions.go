@@ -79,7 +79,8 @@ func (n *Node) move(t session.Touch, origin int64) bool {
 	return ok
 }
 
-// onRevalidate asks, or says, whether a session lives whose client has come to us.
+// onRevalidate asks, or says, whether a session lives whose client has come to us. A server that does not serve has no
+// answer: a no would tell the client that its session has expired.
 func (n *Node) onRevalidate(t session.Touch, ef *Effects) {
 	switch {
 	case n.lead != nil && n.serving:
@@ -87,8 +88,6 @@ func (n *Node) onRevalidate(t session.Touch, ef *Effects) {
 	case n.follow != nil && n.serving:
 		n.follow.asked = append(n.follow.asked, t.ID)
 		ef.Send = append(ef.Send, Envelope{n.follow.link, validateRequest(t)})
-	default:
-		ef.Validated = append(ef.Validated, Validation{t.ID, false})
 	}
 }
 
