@@ -175,9 +175,21 @@ func (e *ensemble) freeze(m *member) {
 	e.t.Helper()
 	m.serving.Store(false)
 	m.up = false
-	if err := syscall.Kill(-m.proc.cmd.Process.Pid, syscall.SIGSTOP); err != nil {
+	pid := m.proc.cmd.Process.Pid
+	if err := syscall.Kill(-pid, syscall.SIGSTOP); err != nil {
 		e.t.Fatal(err)
 	}
+	e.await(fmt.Sprintf("every thread of server %d stands still", m.id), func() bool {
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		for _, task := range tasks {
+			b, readErr := os.ReadFile(task)
+			err = errors.Join(err, readErr)
+			if _, state, _ := bytes.Cut(b, []byte(") ")); !bytes.HasPrefix(state, []byte("T")) {
+				return false
+			}
+		}
+		return err == nil && len(tasks) > 0
+	})
 }
 
 // logged is whether the text is in the member's log.
