@@ -90,7 +90,7 @@ func (m *model) apply(i int, p *proposal) {
 			return
 		}
 		m.asked[id] = i
-		if s := m.sessions[x.Session]; s != nil && x.Header.Type != proto.OpError {
+		if s := m.sessions[x.Session]; s != nil && !refused(x) {
 			if x.Cxid < s.newest {
 				m.w.fail("request %d of session %x takes effect as %v, behind request %d", x.Cxid, x.Session, p.Zxid, s.newest)
 				return
@@ -105,10 +105,8 @@ func (m *model) apply(i int, p *proposal) {
 	case proto.OpCloseSession:
 		m.close(i, x)
 	case proto.OpMulti:
-		for k := range x.Subs {
-			if x.Subs[k].Type == proto.OpError {
-				return
-			}
+		if refused(x) {
+			return
 		}
 		for k := range x.Subs {
 			m.one(i, x, x.Subs[k].Type, &x.Subs[k])
@@ -116,6 +114,12 @@ func (m *model) apply(i int, p *proposal) {
 	default:
 		m.one(i, x, x.Header.Type, &x.Body)
 	}
+}
+
+// refused tells whether a txn has no effect.
+func refused(x *txn.Txn) bool {
+	failed := func(b txn.Body) bool { return b.Type == proto.OpError }
+	return x.Header.Type == proto.OpError || slices.ContainsFunc(x.Subs, failed)
 }
 
 func (m *model) one(i int, x *txn.Txn, typ proto.Op, b *txn.Body) {
