@@ -205,10 +205,6 @@ func (n *Node) onOpening(in Received, ef *Effects) {
 			n.leave(ef, "leader %d sends no tree behind SNAP", f.leader)
 			return
 		}
-		if p.Zxid < n.committed {
-			n.lost(p.Zxid, ef)
-			return
-		}
 		f.stage, f.tree, f.treeZxid, f.history = receiving, in.Tree, p.Zxid, p.Zxid
 	case TypeTrunc:
 		n.cut(p.Zxid, ef)
@@ -341,6 +337,10 @@ func (n *Node) onNewLeader(p *Packet, ef *Effects) {
 	f := n.follow
 	if f.stage != receiving || p.Zxid != proto.MakeZxid(f.epoch, 0) {
 		n.leave(ef, "leader %d sends NEWLEADER %v in epoch %d", f.leader, p.Zxid, f.epoch)
+		return
+	}
+	if f.tree != nil && f.history < n.committed { // what was committed may follow the tree
+		n.lost(f.history, ef)
 		return
 	}
 	f.stage = storing
