@@ -134,7 +134,8 @@ func (w *World) leader() *process {
 
 // crashInSync waits for a server that is about to be brought to its leader's history, and crashes it.
 func (w *World) crashInSync(tries int) {
-	for _, h := range w.hosts {
+	for k := range w.hosts {
+		h := w.hosts[len(w.hosts)-1-k] // the larger ids lead more often
 		if h.p != nil && h.p.synchronising() && w.chance(2) {
 			h.p.crashIn = 1 + w.rng.IntN(8)
 			if w.chance(2) {

@@ -90,7 +90,7 @@ func (h *host) start() (*process, error) {
 		Recent: rec.Recent, CommitLogCap: w.profile.commitLog,
 		Tick: w.profile.tick, InitLimit: w.profile.initLimit, SyncLimit: w.profile.syncLimit,
 		MinNotification: w.profile.minNote, MaxNotification: w.profile.maxNote, Extensions: h.extensions,
-		NoLogSync: w.profile.noLogSync,
+		NoLogSync: w.profile.noLogSync, ForceSnapshot: w.profile.forceSnapshot,
 	})
 	if w.tracing() {
 		w.tracef("%v starts: last %v, epochs %d %d, %s, %d replayed %v",
@@ -238,9 +238,9 @@ func (p *process) look() bool {
 	return p.node.Serving() != p.serves
 }
 
-// synchronising tells whether it follows and does not serve yet.
+// synchronising tells whether it leads or follows, and does not serve yet.
 func (p *process) synchronising() bool {
-	return (p.role == zab.Following || p.role == zab.Observing) && !p.serves && len(p.links) > 0
+	return p.role != zab.Looking && !p.serves && len(p.links) > 0
 }
 
 // setAlarm makes sure that the node gets its next tick.

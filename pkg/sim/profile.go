@@ -32,6 +32,7 @@ type profile struct {
 	logFile              int64
 	sizeFactor           float64
 	noLogSync, twoDirs   bool
+	forceSnapshot        bool
 	javaLike             bool // some servers know no extension
 
 	every   time.Duration // between faults
@@ -56,7 +57,7 @@ func (w *World) drawProfile() profile {
 		paths:          2 + r.IntN(5),
 		snapCount:      8 + r.IntN(60), commitLog: 1 + r.IntN(40), logFile: 4096 << r.IntN(3),
 		sizeFactor: []float64{0, 0, 0.33, -1}[r.IntN(4)],
-		noLogSync:  r.IntN(10) == 0, twoDirs: r.IntN(3) == 0, javaLike: r.IntN(3) == 0,
+		noLogSync:  r.IntN(10) == 0, forceSnapshot: r.IntN(20) == 0, twoDirs: r.IntN(3) == 0, javaLike: r.IntN(3) == 0,
 		every: w.between(80*time.Millisecond, 700*time.Millisecond),
 	}
 	if p.voters < 7 && r.IntN(3) == 0 {
