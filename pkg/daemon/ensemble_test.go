@@ -122,7 +122,7 @@ func (h *hosts) await(id ensemble.ID, role zab.Role) {
 // awaitLeader waits until one of the servers leads and the others serve, and returns it.
 func (h *hosts) awaitLeader(ids ...ensemble.ID) (leader ensemble.ID) {
 	h.t.Helper()
-	for leader == 0 {
+	for {
 		for _, id := range ids {
 			for !h.running[id].peer.Serving() {
 				<-h.running[id].changed
@@ -131,8 +131,11 @@ func (h *hosts) awaitLeader(ids ...ensemble.ID) (leader ensemble.ID) {
 				leader = id
 			}
 		}
+		if leader != 0 {
+			return leader
+		}
+		<-h.running[ids[0]].changed // they have not yet missed the one before
 	}
-	return leader
 }
 
 // connect gets a session, of a server that may still be looking for its leader.
@@ -310,6 +313,40 @@ func TestServersComeBackByEveryWay(t *testing.T) {
 		if data, _, err := r.Get(ctx, "/n", false); err != nil || string(data) != fmt.Sprint(want) {
 			t.Errorf("/n is %q, want %d; %v", data, want, err)
 		}
+	}
+}
+
+// TestAllServersStopAndStart finds everything again, also in an ensemble of one.
+func TestAllServersStopAndStart(t *testing.T) {
+	for _, voters := range []int{1, 3} {
+		t.Run(fmt.Sprintf("%d voters", voters), func(t *testing.T) {
+			h, ctx := newHosts(t, voters, 0), t.Context()
+			var all []ensemble.ID
+			for i := range voters {
+				all = append(all, ensemble.ID(i+1))
+			}
+			h.start(all...)
+			h.awaitLeader(all...)
+			c := h.connect(1, client.Options{Timeout: time.Minute})
+			if _, err := c.Create(ctx, "/mine", []byte("e"), proto.FlagEphemeral); err != nil {
+				t.Fatal(err)
+			}
+			for _, id := range all {
+				h.stop(id)
+			}
+			h.start(all...)
+			leader := h.awaitLeader(all...)
+			if st, _ := h.running[leader].peer.Status(); st.Epoch < 2 {
+				t.Errorf("epoch %d after the second start", st.Epoch)
+			}
+			again := h.connect(all[len(all)-1], client.Options{Timeout: time.Minute, SessionID: c.SessionID, Password: c.Password})
+			if err := again.Sync(ctx, "/"); err != nil {
+				t.Fatal(err)
+			}
+			if data, st, err := again.Get(ctx, "/mine", false); err != nil || string(data) != "e" || st.EphemeralOwner != c.SessionID {
+				t.Errorf("/mine is %q, %+v, %v", data, st, err)
+			}
+		})
 	}
 }
 
