@@ -227,6 +227,11 @@ func (n *Node) onInfo(x *learner, p *Packet, ef *Effects) {
 	if slot, votes := n.members.Slot(x.id); votes && !x.observer {
 		x.slot = slot
 	}
+	if x.slot >= 0 && l.epoch != 0 && x.accepted > l.epoch {
+		// It has promised to follow no epoch before a later one, which came to nothing. It could never follow us.
+		n.leave(ef, "%v has accepted epoch %d, and we lead %d: a later one must begin", x, x.accepted, l.epoch)
+		return
+	}
 	x.phase = informed
 	if l.epoch == 0 && listed {
 		l.highest = max(l.highest, x.accepted)

@@ -61,11 +61,16 @@ type discipleship struct {
 
 func (n *Node) beginFollowing(leader ensemble.ID, role Role, ef *Effects) {
 	n.role = role
-	n.follow = &discipleship{leader: leader, began: n.now, heard: n.now}
+	f := &discipleship{leader: leader, began: n.now, heard: n.now}
+	n.follow = f
 	for _, x := range n.lobby {
 		ef.Hangup = append(ef.Hangup, x.link)
 	}
 	n.lobby = nil
+	if again := n.refusedAt + n.cfg.Tick; n.refusedAt > 0 && n.now < again {
+		f.nextDial = again // it is the same leader, most likely, and in the same epoch
+		return
+	}
 	ef.Dial = leader
 }
 
@@ -172,6 +177,7 @@ func (n *Node) onLeaderInfo(p *Packet, ef *Effects) {
 		n.leave(ef, "leader %d sends %v with %d bytes of data, instead of LEADERINFO", f.leader, p.Type, len(p.Data))
 		return
 	case epoch < n.acceptedEpoch:
+		n.refusedAt = n.now
 		n.leave(ef, "leader %d begins epoch %d, and we have accepted %d", f.leader, epoch, n.acceptedEpoch)
 		return
 	case epoch-n.acceptedEpoch > farthestEpoch:

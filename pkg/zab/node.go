@@ -94,17 +94,18 @@ type Node struct {
 	aside     any     // a received or rebuilt tree that stands at applied, until the apply loop goes on with it
 	storing   []Store // without an answer yet
 
-	el       *election.Election
-	votes    election.Effects // scratch
-	started  bool
-	lostAt   time.Duration // when the last leader was last heard of
-	early    []Heard       // votes that came while the disk was changing
-	lobby    []*learner    // links to learners that came while nobody leads
-	lead     *leadership   // leading and standalone
-	follow   *discipleship // following and observing
-	sessions *session.Tracker
-	scratch  txn.Txn
-	fresh    map[int64]time.Duration // new sessions and their timeouts: a learner tells its leader once of each, whoever owns it
+	el        *election.Election
+	votes     election.Effects // scratch
+	started   bool
+	lostAt    time.Duration // when the last leader was last heard of
+	refusedAt time.Duration // when a leader's epoch was one that we cannot follow any more
+	early     []Heard       // votes that came while the disk was changing
+	lobby     []*learner    // links to learners that came while nobody leads
+	lead      *leadership   // leading and standalone
+	follow    *discipleship // following and observing
+	sessions  *session.Tracker
+	scratch   txn.Txn
+	fresh     map[int64]time.Duration // new sessions and their timeouts: a learner tells its leader once of each, whoever owns it
 
 	Stats Stats
 }

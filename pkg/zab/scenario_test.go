@@ -228,3 +228,22 @@ func TestNothingIsLostWhereServersComeAndGo(t *testing.T) {
 		}
 	}
 }
+
+// TestVoterThatHasPromisedMoreIsTakenIn: server 1 was about to lead an epoch that came to nothing, and the others have
+// begun one before it.
+func TestVoterThatHasPromisedMoreIsTakenIn(t *testing.T) {
+	for seed := range uint64(20) {
+		c := settled(t, seed, threeServers)
+		c.write(1, 1, 1, 2, 3)
+		f := c.follower()
+		f.kill()
+		f.accepted++
+		c.write(c.leader().id, 2, c.others(f.id)...)
+		f.start()
+		c.run("all three", c.allServe(1, 2, 3))
+		c.write(f.id, 3, 1, 2, 3)
+		if e := c.leader().node.Epoch(); e <= f.accepted-1 {
+			t.Fatalf("seed %d: epoch %d, and server %d had promised to follow none before %d", seed, e, f.id, f.accepted)
+		}
+	}
+}
