@@ -97,8 +97,7 @@ func (w *World) strike(f fault) {
 		w.net.slow = w.upTo(30 * time.Millisecond)
 		w.after(w.upTo(500*time.Millisecond), func() { w.net.slow = 0 })
 	case faultSlowDisk:
-		h.slow = w.upTo(60 * time.Millisecond)
-		w.after(w.upTo(800*time.Millisecond), func() { h.slow = 0 })
+		w.slowDown(h, w.upTo(60*time.Millisecond), w.upTo(800*time.Millisecond))
 	case faultHungDisk:
 		h.disksAt = w.now + w.upTo(1500*time.Millisecond)
 	case faultPause:
@@ -210,8 +209,7 @@ func (w *World) wipe(h *host) {
 		d := w.upTo(400 * time.Millisecond)
 		for _, o := range w.hosts {
 			if o != h {
-				o.slow = d
-				w.after(time.Second, func() { o.slow = 0 })
+				w.slowDown(o, d, time.Second)
 			}
 		}
 	}
@@ -225,9 +223,16 @@ func (w *World) wipe(h *host) {
 			w.Stats.Crashes++
 			h.kill(w.chance(2))
 			h.wipe()
+			w.slowDown(h, w.upTo(200*time.Millisecond), time.Second)
 			w.after(w.between(20*time.Millisecond, w.profile.down), h.boot)
 		}
 	})
+}
+
+// slowDown makes a disk slow for a time.
+func (w *World) slowDown(h *host, by, d time.Duration) {
+	h.slow = by
+	w.after(d, func() { h.slow = 0 })
 }
 
 // housekeeping writes a snapshot, or removes old ones.

@@ -166,6 +166,9 @@ func (hs *history) proposed(p *process, es []txn.Entry) {
 		hs.proposals[e.Zxid], p.proposed = pr, e.Zxid
 		if x.Header.Type == proto.OpCloseSession {
 			hs.closing[x.Session] = true
+			if x.Cxid == 0 && w.now < p.due[x.Session] {
+				w.fail("%v expires session %x, of which it was told, and which is due at %v", p, x.Session, p.due[x.Session])
+			}
 		}
 		w.mix(uint64(e.Zxid), pr.digest)
 		if w.tracing() {

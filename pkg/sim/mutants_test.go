@@ -29,7 +29,7 @@ type mutant struct {
 }
 
 // mutantSeeds is how many seeds may be needed to find one.
-const mutantSeeds = 400
+const mutantSeeds = 2000
 
 func readMutant(name string) (m mutant, err error) {
 	text, err := os.ReadFile(name)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/zabd/zabd/pkg/datadir"
+	"github.com/zabd/zabd/pkg/jute"
 	"github.com/zabd/zabd/pkg/prep"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/tree"
@@ -38,6 +39,7 @@ type process struct {
 	serves   bool
 	leads    int // leaderships that were established, as the node counts them
 	heardOf  []time.Duration
+	due      map[int64]time.Duration // leading: when each session expires that a learner has told of, at the earliest
 	ends     []*end
 	links    map[zab.LinkID]*link
 	lastLink zab.LinkID
@@ -78,7 +80,7 @@ func (h *host) start() (*process, error) {
 	w.history.recovered(h, rec)
 	p := &process{
 		h: h, w: w, born: w.now - w.between(time.Second, time.Hour), dir: dir, tree: rec.Tree, watches: watch.NewTable(),
-		links: make(map[zab.LinkID]*link), heardOf: make([]time.Duration, len(w.hosts)),
+		links: make(map[zab.LinkID]*link), due: make(map[int64]time.Duration), heardOf: make([]time.Duration, len(w.hosts)),
 	}
 	p.delivered = max(rec.Last, 0)
 	p.prepper = prep.New(p.tree, prep.Options{Digest: true, Ensemble: true})
@@ -190,6 +192,7 @@ func (p *process) turn() {
 			if p.role == zab.Leading && i.sent > h.lostAt {
 				h.lost = 0
 			}
+			p.noteTouches(i.in)
 		}
 		if p.step(i.in); p.dead || p.w.err != nil {
 			return
@@ -206,6 +209,18 @@ func (p *process) turn() {
 	}
 	p.setAlarm()
 	p.service.release()
+}
+
+// noteTouches notes what a learner tells of sessions.
+func (p *process) noteTouches(in zab.Input) {
+	r, ok := in.(zab.Received)
+	if !ok || r.Packet.Type != zab.TypePing || p.role != zab.Leading {
+		return
+	}
+	for d := jute.NewDecoder(r.Packet.Data); d.Len() > 0; {
+		id, timeout := d.Long(), time.Duration(d.Int())*time.Millisecond
+		p.due[id] = p.w.now + timeout
+	}
 }
 
 func (p *process) tick() {
