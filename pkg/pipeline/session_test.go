@@ -234,7 +234,7 @@ func TestTouched(t *testing.T) {
 		}
 		check("all are new", ids(users...))
 		check("nobody says anything", nil)
-		time.Sleep(time.Second)
+		<-time.After(time.Second) // of the bubble
 		for _, i := range []int{3, 1, 3} {
 			users[i].say(frame(-2, proto.OpPing, nil))
 		}

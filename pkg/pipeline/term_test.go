@@ -173,7 +173,7 @@ func TestHeldReads(t *testing.T) {
 		u, writer := r.open(), r.open()
 		u.say(frame(1, proto.OpGetData, get("/", true)))
 		u.expect(t, "in time", "1 ")
-		time.Sleep(time.Second)
+		<-time.After(time.Second) // of the bubble
 		u.say(frame(2, proto.OpGetChildren, get("/", true)))
 		writer.say(frame(1, proto.OpSetData, set("/")), frame(2, proto.OpCreate, create("/n", 0)))
 		r.commit(2)
