@@ -199,13 +199,15 @@ func (n *Node) onJoin(x *learner, p *Packet, ef *Effects) {
 	n.establish(ef)
 }
 
-// welcome lets a learner serve.
+// welcome lets a learner serve. It may have waited for this for long: it has its time from here on, but what we know of it
+// is as old as its last word.
 func (n *Node) welcome(x *learner, ef *Effects) {
 	x.phase = synced
 	n.send(x, Packet{Type: TypeUpToDate, Zxid: noZxid}, ef)
 	if x.slot >= 0 {
-		n.lead.heard[x.slot] = n.now
+		n.lead.heard[x.slot] = x.heard
 	}
+	x.heard = n.now
 }
 
 // establish begins the broadcast as soon as a quorum has our history on its disks. What we had logged is thereby
