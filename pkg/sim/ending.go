@@ -91,26 +91,26 @@ func (w *World) expired(id int64) {
 	}
 }
 
-// checkFresh fails if a server answers a read though it cannot know of its ensemble what it must: it is judged by when
-// what it has heard of was sent.
-func (w *World) checkFresh(p *process, held bool) {
-	if held {
-		return
+// checkFresh fails if a server answers a read though it has not heard of its ensemble for the failure time. What it has
+// heard may have been on its way for a while, but not for longer than that again.
+func (w *World) checkFresh(p *process) {
+	limit := w.profile.syncLimit
+	fresh := func(h *host) bool {
+		return w.now-p.heardAt[h.place] <= limit && w.now-p.heardOf[h.place] <= 2*limit+w.profile.tick
 	}
-	oldest := w.now - 2*w.profile.syncLimit - w.profile.tick
 	if p.role != zab.Leading {
-		if l := w.host(p.node.Leader()); l == nil || p.heardOf[l.place] < oldest {
-			w.fail("%v answers a read, and the newest it has of its leader %d is from %v", p, p.node.Leader(), p.heardOf)
+		if l := w.host(p.node.Leader()); l == nil || !fresh(l) {
+			w.fail("%v answers a read, and has heard of others at %v, what they sent at %v", p, p.heardAt, p.heardOf)
 		}
 		return
 	}
 	n := 1
 	for _, h := range w.hosts {
-		if h != p.h && h.voter() && p.heardOf[h.place] >= oldest {
+		if h != p.h && h.voter() && fresh(h) {
 			n++
 		}
 	}
 	if 2*n <= len(w.members.Voters()) {
-		w.fail("%v answers a read, and the newest it has of its followers is from %v", p, p.heardOf)
+		w.fail("%v answers a read, and has heard of others at %v, what they sent at %v", p, p.heardAt, p.heardOf)
 	}
 }

@@ -77,7 +77,7 @@ func (p *process) sendPacket(id zab.LinkID, pk *zab.Packet) {
 func (l *link) received(f frame) {
 	w := l.p.w
 	if f.kind == portion {
-		l.p.post(zab.Alive{Link: l.id})
+		l.p.postFrom(zab.Alive{Link: l.id}, l.peer, f.sent)
 		if other, ok := l.e.peer.owner.(*link); ok && !other.p.dead {
 			other.p.post(zab.Alive{Link: other.id})
 		}

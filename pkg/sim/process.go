@@ -37,8 +37,9 @@ type process struct {
 	crashIn  int           // effects until it crashes; 0 = never
 	role     zab.Role
 	serves   bool
-	leads    int // leaderships that were established, as the node counts them
-	heardOf  []time.Duration
+	leads    int                     // leaderships that were established, as the node counts them
+	heardOf  []time.Duration         // by host: when the newest that was handled from it was sent
+	heardAt  []time.Duration         // and when it was handled
 	due      map[int64]time.Duration // leading: when each session expires that a learner has told of, at the earliest
 	ends     []*end
 	links    map[zab.LinkID]*link
@@ -81,6 +82,7 @@ func (h *host) start() (*process, error) {
 	p := &process{
 		h: h, w: w, born: w.now - w.between(time.Second, time.Hour), dir: dir, tree: rec.Tree, watches: watch.NewTable(),
 		links: make(map[zab.LinkID]*link), due: make(map[int64]time.Duration), heardOf: make([]time.Duration, len(w.hosts)),
+		heardAt: make([]time.Duration, len(w.hosts)),
 	}
 	p.delivered = max(rec.Last, 0)
 	p.prepper = prep.New(p.tree, prep.Options{Digest: true, Ensemble: true})
@@ -188,7 +190,7 @@ func (p *process) turn() {
 			p.tick()
 		}
 		if h := i.from; h != nil {
-			p.heardOf[h.place] = max(p.heardOf[h.place], i.sent)
+			p.heardOf[h.place], p.heardAt[h.place] = max(p.heardOf[h.place], i.sent), p.w.now
 			if p.role == zab.Leading && i.sent > h.lostAt {
 				h.lost = 0
 			}

@@ -308,8 +308,9 @@ func (v *visitor) read(r *proto.Request) {
 		v.held = append(v.held, reply)
 		return
 	}
-	v.write(reply)
-	p.w.checkFresh(p, len(v.held) > 0)
+	if v.write(reply); len(v.held) == 0 {
+		p.w.checkFresh(p)
+	}
 }
 
 // write puts a frame on its way, behind those that wait.
@@ -332,7 +333,7 @@ func (s *service) release() {
 			for _, b := range held {
 				v.e.send(whole, b)
 			}
-			p.w.checkFresh(p, false)
+			p.w.checkFresh(p)
 		}
 	}
 }
