@@ -244,16 +244,20 @@ func (c *cluster) awaitLine(id ensemble.ID, parts ...string) {
 
 var nextXid int32
 
-// write submits a write at a server and waits until all of these have applied it.
-func (c *cluster) write(at *testServer, seenBy ...ensemble.ID) int32 {
+// write submits a write at a server and waits until all of these have applied it. What a change of leaders has lost is
+// written again.
+func (c *cluster) write(at *testServer, seenBy ...ensemble.ID) {
 	c.t.Helper()
-	nextXid++
-	xid := nextXid
-	at.peer.Submit([]*proto.Request{{Session: 1, Xid: xid, Op: proto.OpSetData}})
-	c.await(func() bool {
-		return !slices.ContainsFunc(seenBy, func(id ensemble.ID) bool { return !slices.Contains(c.servers[id].service.led.xids, xid) })
-	})
-	return xid
+	for applied := false; !applied; {
+		nextXid++
+		xid, term := nextXid, 0
+		c.await(func() bool { term = at.service.terms; return at.service.serving })
+		at.peer.Submit([]*proto.Request{{Session: 1, Xid: xid, Op: proto.OpSetData}})
+		c.await(func() bool {
+			applied = !slices.ContainsFunc(seenBy, func(id ensemble.ID) bool { return !slices.Contains(c.servers[id].service.led.xids, xid) })
+			return applied || !at.service.serving || at.service.terms != term
+		})
+	}
 }
 
 // sameHistory compares what servers have applied.
@@ -307,6 +311,7 @@ type ledgerService struct {
 	started chan struct{} // peer is set
 	led     ledger
 	serving bool
+	terms   int // begun
 	until   time.Duration
 	synced  []int32
 	valid   map[int64]bool
@@ -353,7 +358,7 @@ func (s *ledgerService) Validated(id int64, ok bool) {
 	})
 }
 func (s *ledgerService) Lead()                      {}
-func (s *ledgerService) Serve()                     { s.c.note(func() { s.serving = true }) }
+func (s *ledgerService) Serve()                     { s.c.note(func() { s.serving = true; s.terms++ }) }
 func (s *ledgerService) Unserve()                   { s.c.note(func() { s.serving = false }) }
 func (s *ledgerService) Extend(until time.Duration) { s.c.note(func() { s.until = until }) }
 

@@ -62,6 +62,7 @@ type correspondent struct {
 	callTo  []ensemble.Addr // where it has asked to be called back, which we have not done yet
 	asked   time.Time       // when we have asked to be called back
 	knock   waker           // a link is needed at once
+	stop    func()          // ends the attempt that is under way
 	backoff time.Duration
 }
 
@@ -82,7 +83,7 @@ func newElectionPort(p *Peer) *electionPort {
 		}
 		e.others[m.ID] = &correspondent{
 			id: m.ID, addrs: m.Election, wanted: m.Role == ensemble.Participant, knock: newWaker(),
-			backoff: firstBackoff,
+			backoff: firstBackoff, stop: func() {},
 		}
 	}
 	return e
@@ -157,8 +158,8 @@ func (e *electionPort) keep(c *correspondent) {
 		case <-e.ctx.Done():
 			return
 		}
-		if addrs, need := e.needed(c); need {
-			e.attempt(c, addrs)
+		if ctx, addrs, need := e.needed(c); need {
+			e.attempt(ctx, c, addrs)
 		}
 	}
 }
@@ -176,24 +177,24 @@ func (e *electionPort) missing(c *correspondent) (time.Duration, bool) {
 	return wait, c.wanted || c.next != nil
 }
 
-// needed tells whether a link is to be opened now, and by which addresses.
-func (e *electionPort) needed(c *correspondent) (addrs []ensemble.Addr, need bool) {
+// needed tells whether a link is to be opened now, by which addresses, and how long that may take.
+func (e *electionPort) needed(c *correspondent) (ctx context.Context, addrs []ensemble.Addr, need bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if c.conn != nil || e.closed || time.Since(c.asked) < callTime {
-		return nil, false
+		return nil, nil, false
 	}
 	addrs, c.callTo = c.callTo, nil
 	if len(addrs) == 0 {
 		addrs = c.addrs
 	}
-	return addrs, true
+	ctx, c.stop = context.WithTimeout(e.ctx, e.cfg.CnxTimeout)
+	return ctx, addrs, true
 }
 
 // attempt connects and says who we are. The smaller id then waits to be called back.
-func (e *electionPort) attempt(c *correspondent, addrs []ensemble.Addr) {
-	ctx, cancel := context.WithTimeout(e.ctx, e.cfg.CnxTimeout)
-	defer cancel()
+func (e *electionPort) attempt(ctx context.Context, c *correspondent, addrs []ensemble.Addr) {
+	defer c.stop()
 	conn, err := dialAny(ctx, e.cfg.Dial, addrs)
 	if err != nil {
 		if e.ctx.Err() == nil {
@@ -323,6 +324,7 @@ func (e *electionPort) meet(h election.Hello, conn net.Conn) error {
 		c.conn = nil
 	}
 	c.callTo = h.Addrs
+	c.stop() // an attempt that still waits for an answer by another way, or from before
 	c.knock.poke()
 	return nil
 }

@@ -188,6 +188,22 @@ func TestASmallerIDIsCalledBack(t *testing.T) {
 	accept(configured)
 }
 
+// TestWhoAsksIsNotKeptWaiting has an attempt under way that nobody answers when the other server asks to be called.
+func TestWhoAsksIsNotKeptWaiting(t *testing.T) {
+	n := loopback(t)
+	n.silent[electionAddr(1)] = true
+	c := newCluster(t, n, 2, 0)
+	elsewhere := n.open("elsewhere:9")
+	defer elsewhere.Close()
+	c.start(2)
+	c.say(electionAddr(2), hello(election.HelloAddress, 1, ensemble.Addr{Host: "elsewhere", Port: 9}))
+	conn, err := elsewhere.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
+}
+
 // TestAQuorumIsNotDelayedByAHostThatAnswersNothing has a voter whose addresses swallow everything.
 func TestAQuorumIsNotDelayedByAHostThatAnswersNothing(t *testing.T) {
 	n := loopback(t)
