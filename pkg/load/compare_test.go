@@ -5,6 +5,7 @@ package load
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +13,11 @@ import (
 	"github.com/zabd/zabd/pkg/lab"
 )
 
-var cells = flag.String("load.cells", "", "op:shape of one server, comma separated; all if empty")
+var cells = flag.String("load.cells", "", "op:shape, and observers, comma separated; all if empty")
+
+func chosen(cell string) bool {
+	return *cells == "" || slices.Contains(strings.Split(*cells, ","), cell)
+}
 
 // goals are what zabd has to reach, as ratios to ZooKeeper's rate, CPU and p50; 0 = no matter.
 type goals struct{ rate, cpu, p50 float64 }
@@ -72,6 +77,9 @@ func measure(t *testing.T, e *lab.Ensemble, cell string, addrs []string) figures
 // compare measures a cell on all contenders in turn, each at the servers that at tells, and prints its rows.
 func compare(t *testing.T, running []*lab.Ensemble, cell string, want goals, at func(*lab.Ensemble) []string) {
 	t.Helper()
+	if !chosen(cell) {
+		return
+	}
 	sum := make([]figures, len(running))
 	for range *rounds {
 		for i, e := range running {
@@ -163,11 +171,7 @@ func TestCompare(t *testing.T) {
 	}
 	warm(t, running)
 	printHeading("one server")
-	list := strings.Split(*cells, ",")
-	if *cells == "" {
-		list = allCells()
-	}
-	for _, cell := range list {
+	for _, cell := range allCells() {
 		name, shape, _ := strings.Cut(cell, ":")
 		compare(t, running, cell, goalsOf(name, shape), func(e *lab.Ensemble) []string { return e.Addrs() })
 	}

@@ -36,8 +36,10 @@ func TestEnsemble(t *testing.T) {
 	}
 	printResident(running)
 
-	fmt.Println("two observers beside the three, clients at the three")
-	withObservers(t, running[0], voters, observers)
+	if chosen("observers") {
+		fmt.Println("two observers beside the three, clients at the three")
+		withObservers(t, running[0], voters, observers)
+	}
 }
 
 // follower returns the ids of those that follow.
