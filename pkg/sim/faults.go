@@ -196,9 +196,9 @@ func (w *World) pause(h *host) {
 		return
 	}
 	p.stop()
-	d := w.upTo(300 * time.Millisecond)
+	d := w.upTo(w.profile.syncLimit)
 	if w.chance(2) {
-		d = w.upTo(2 * time.Second)
+		d += w.upTo(time.Second)
 	}
 	w.after(d, p.cont)
 }
