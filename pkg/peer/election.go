@@ -192,29 +192,44 @@ func (e *electionPort) needed(c *correspondent) (ctx context.Context, addrs []en
 	return ctx, addrs, true
 }
 
-// attempt connects and says who we are. The smaller id then waits to be called back.
+// attempt connects and says who we are. The smaller id is then called back.
 func (e *electionPort) attempt(ctx context.Context, c *correspondent, addrs []ensemble.Addr) {
 	defer c.stop()
 	conn, err := dialAny(ctx, e.cfg.Dial, addrs)
-	if err != nil {
-		if e.ctx.Err() == nil {
-			e.events.add(voteEvent{in: zab.LinkDown{Peer: c.id, Refused: refused(err)}})
+	if err == nil {
+		_ = conn.SetWriteDeadline(time.Now().Add(e.cfg.CnxTimeout))
+		_, err = conn.Write(e.hello) // in one piece: ZooKeeper reads the address with one call
+		_ = conn.SetWriteDeadline(time.Time{})
+		switch {
+		case err == nil && c.id < e.cfg.Self:
+			e.adopt(c, conn)
+			return
+		case err == nil:
+			err = e.heardOut(conn)
 		}
-		return
-	}
-	_ = conn.SetWriteDeadline(time.Now().Add(e.cfg.CnxTimeout))
-	_, err = conn.Write(e.hello) // in one piece: ZooKeeper reads the address with one call
-	if err != nil || c.id > e.cfg.Self {
 		_ = conn.Close()
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		if err == nil && c.conn == nil {
-			c.asked = time.Now()
-		}
-		return
 	}
-	_ = conn.SetWriteDeadline(time.Time{})
-	e.adopt(c, conn)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case c.conn != nil || e.closed:
+	case err != nil:
+		e.events.add(voteEvent{in: zab.LinkDown{Peer: c.id, Refused: refused(err)}})
+	default:
+		c.asked = time.Now()
+	}
+}
+
+// heardOut waits for a larger id to hang up, as it does when it knows who is there. A server that is being killed may
+// still take a connection, and ends it by a reset: then nobody will call back.
+func (e *electionPort) heardOut(conn net.Conn) error {
+	stop := context.AfterFunc(e.ctx, func() { _ = conn.Close() })
+	defer stop()
+	_ = conn.SetReadDeadline(time.Now().Add(callTime))
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	return nil
 }
 
 // adopt makes a connection the link to a server, in place of the one before.

@@ -204,6 +204,35 @@ func TestWhoAsksIsNotKeptWaiting(t *testing.T) {
 	_ = conn.Close()
 }
 
+// TestAServerThatTakesAConnectionAndDiesIsKnownToBeDown resets the connection of a smaller id, as the host does for a
+// process that was killed before it had read the handshake. The other voter's vote is then not waited for.
+func TestAServerThatTakesAConnectionAndDiesIsKnownToBeDown(t *testing.T) {
+	n := loopback(t)
+	c := newCluster(t, n, 3, 0)
+	dying := n.open(electionAddr(3))
+	defer dying.Close()
+	c.start(1)
+	conn, err := dying.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.(*net.TCPConn).SetLinger(0); err != nil { // a close is a reset
+		t.Fatal(err)
+	}
+	_ = conn.Close()
+	again, err := dying.Accept() // at the next pause, and not when it would have had time to call back
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = again.Close()
+	e := c.servers[1].peer.election
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.others[3].asked.IsZero() {
+		t.Error("the server waits to be called back by one that is gone")
+	}
+}
+
 // TestAQuorumIsNotDelayedByAHostThatAnswersNothing has a voter whose addresses swallow everything.
 func TestAQuorumIsNotDelayedByAHostThatAnswersNothing(t *testing.T) {
 	n := loopback(t)
