@@ -224,6 +224,10 @@ func (w *World) wipe(h *host) {
 			h.kill(w.chance(2))
 			h.wipe()
 			w.slowDown(h, w.upTo(200*time.Millisecond), time.Second)
+			if w.chance(3) { // it comes back to an ensemble without a leader
+				w.after(w.upTo(100*time.Millisecond), func() { w.strike(faultCrashLead) })
+				w.after(w.upTo(time.Second), func() { w.crashInSync(20) })
+			}
 			w.after(w.between(20*time.Millisecond, w.profile.down), h.boot)
 		}
 	})

@@ -229,9 +229,3 @@ func (m *model) firstChange(path string, child bool, i int) int {
 	}
 	return 0
 }
-
-// lives tells whether a session is there at a time.
-func (m *model) lives(id int64, i int) bool {
-	s := m.sessions[id]
-	return s != nil && s.begins <= i && (s.ends == 0 || s.ends > i)
-}
