@@ -73,19 +73,19 @@ var keys = []key{
 	{"fastleader.minNotificationInterval", millis(func(c *Config) *time.Duration { return &c.MinNotificationInterval }, 1)},
 	{"fastleader.maxNotificationInterval", millis(func(c *Config) *time.Duration { return &c.MaxNotificationInterval }, 1)},
 	{"multiAddress.enabled", yesNo(func(c *Config) *bool { return &c.MultiAddressEnabled })},
-	{"multiAddress.reachabilityCheckEnabled", yesNo(func(c *Config) *bool { return &c.MultiAddressReachabilityCheckEnabled })},
-	{"multiAddress.reachabilityCheckTimeoutMs", millis(func(c *Config) *time.Duration { return &c.MultiAddressReachabilityCheckTimeout }, 1)},
-	{"leaderConnectDelayDuringRetryMs", millis(func(c *Config) *time.Duration { return &c.LeaderConnectDelay }, 0)},
-	{"follower.nodelay", yesNo(func(c *Config) *bool { return &c.FollowerNodelay })},
-	{"leader.nodelay", yesNo(func(c *Config) *bool { return &c.LeaderNodelay })},
-	{"leader.maxTimeToWaitForEpoch", millis(func(c *Config) *time.Duration { return &c.MaxTimeToWaitForEpoch }, -1)},
+	{"multiAddress.reachabilityCheckEnabled", idle(yesNo(func(c *Config) *bool { return &c.MultiAddressReachabilityCheckEnabled }))},
+	{"multiAddress.reachabilityCheckTimeoutMs", idle(millis(func(c *Config) *time.Duration { return &c.MultiAddressReachabilityCheckTimeout }, 1))},
+	{"leaderConnectDelayDuringRetryMs", idle(millis(func(c *Config) *time.Duration { return &c.LeaderConnectDelay }, 0))},
+	{"follower.nodelay", idle(yesNo(func(c *Config) *bool { return &c.FollowerNodelay }))},
+	{"leader.nodelay", idle(yesNo(func(c *Config) *bool { return &c.LeaderNodelay }))},
+	{"leader.maxTimeToWaitForEpoch", idle(millis(func(c *Config) *time.Duration { return &c.MaxTimeToWaitForEpoch }, -1))},
 	{"leader.maxConcurrentSnapSyncs", number(func(c *Config) *int { return &c.MaxConcurrentSnapSyncs }, 1, math.MaxInt32)},
 	{"leader.maxConcurrentDiffSyncs", number(func(c *Config) *int { return &c.MaxConcurrentDiffSyncs }, 1, math.MaxInt32)},
 	{"snapshotSizeFactor", share(func(c *Config) *float64 { return &c.SnapshotSizeFactor }, snapshotShare)},
 	{"forceSnapshotSync", yesNo(func(c *Config) *bool { return &c.ForceSnapshotSync })},
-	{"observer.syncEnabled", yesNo(func(c *Config) *bool { return &c.ObserverSyncEnabled })},
-	{"observer.election.DelayMs", millis(func(c *Config) *time.Duration { return &c.ObserverElectionDelay }, 0)},
-	{"observer.reconnectDelayMs", millis(func(c *Config) *time.Duration { return &c.ObserverReconnectDelay }, 0)},
+	{"observer.syncEnabled", idle(yesNo(func(c *Config) *bool { return &c.ObserverSyncEnabled }))},
+	{"observer.election.DelayMs", idle(millis(func(c *Config) *time.Duration { return &c.ObserverElectionDelay }, 0))},
+	{"observer.reconnectDelayMs", idle(millis(func(c *Config) *time.Duration { return &c.ObserverReconnectDelay }, 0))},
 
 	{"leaderServes", noticed(false, "has no effect in this release: a leader serves clients")},
 	{"reconfigEnabled", noticed(true, "has no effect in this release: the members change with zoo.cfg and a restart")},
@@ -282,6 +282,16 @@ func share(field func(*Config) *float64, usual float64) setter {
 func asked(v string) (yes bool, err error) {
 	err = yesNo(func(*Config) *bool { return &yes })(nil, v)
 	return yes, err
+}
+
+// idle takes a value that is checked, and changes nothing yet.
+func idle(set setter) setter {
+	return func(c *Config, v string) error {
+		if err := set(c, v); err != nil {
+			return err
+		}
+		return notice("has no effect in this release")
+	}
 }
 
 // noticed takes a yes or no, and says what becomes of the one that has no effect.

@@ -106,7 +106,7 @@ func (n *Node) Wake() (time.Duration, bool) {
 			soonest(t)
 		}
 	case n.follow != nil:
-		soonest(n.follow.wake(&n.cfg))
+		soonest(min(n.follow.wake(&n.cfg), n.now+n.cfg.SyncLimit/2)) // or else a silent leader looks like our own sleep
 	case n.lead != nil:
 		soonest(min(n.lead.nextTurn, n.lead.nextExpiry))
 	}
@@ -182,6 +182,7 @@ func (n *Node) truncated(in Stored) {
 		n.pending, n.head = nil, 0
 		n.aside, n.applied = in.Tree, in.Last
 	}
+	n.logged = max(n.logged, n.applied) // the tree may stand at the beginning of an epoch, which no entry tells
 }
 
 // trackSessions begins to watch over all sessions of the tree; each has its whole timeout again.
