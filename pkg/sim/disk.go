@@ -124,6 +124,7 @@ func (p *process) truncate(s zab.Truncate) error {
 			return err
 		}
 		in.Tree = rec.Tree
+		p.w.Stats.Rebuilt++
 	}
 	p.w.Stats.Truncations++
 	if !base {
@@ -148,6 +149,9 @@ func (p *process) install(s zab.Install) error {
 	p.h.installing = s.Zxid
 	if err := p.dir.Restore(t); err != nil {
 		return err
+	}
+	if !p.w.history.has(s.Zxid) {
+		p.w.Stats.TailsInstalled++
 	}
 	p.h.durable, p.h.written, p.h.installing = s.Zxid, s.Zxid, 0
 	p.post(zab.Stored{})

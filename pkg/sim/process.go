@@ -191,9 +191,6 @@ func (p *process) turn() {
 		}
 		if h := i.from; h != nil {
 			p.heardOf[h.place], p.heardAt[h.place] = max(p.heardOf[h.place], i.sent), p.w.now
-			if p.role == zab.Leading && i.sent > h.lostAt {
-				h.lost = 0
-			}
 			p.noteTouches(i.in)
 		}
 		if p.step(i.in); p.dead || p.w.err != nil {
@@ -208,6 +205,11 @@ func (p *process) turn() {
 	}
 	if p.carryOut(); p.dead || p.w.err != nil {
 		return
+	}
+	for _, i := range ins { // from now on a leader knows who has come back, perhaps without its data
+		if i.from != nil && p.role == zab.Leading && i.sent > i.from.lostAt {
+			i.from.lost = 0
+		}
 	}
 	p.setAlarm()
 	p.service.release()

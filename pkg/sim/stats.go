@@ -16,6 +16,7 @@ type Stats struct {
 	Elections, Leaderships, LeadersWithTail     int
 	Diffs, DiffsFromLog, Truncs, Snaps          int
 	TreesSent, Truncations, TailsCut, NoBase    int
+	Rebuilt, TailsInstalled                     int
 	Crashes, CrashesInSync, CrashesAtEffect     int
 	CrashesOfDisk, CrashesAtStart               int
 	TornKept, TornCut, Wiped, Snapshots, Purges int
