@@ -226,11 +226,11 @@ func (c *client) arm(a *armed) {
 // checkWatches fails if a reply shows a change that a watch should have told of before. (A reply to setWatches is
 // looked at by rearmed.)
 func (c *client) checkWatches(r *request, i int) {
-	if r.op == proto.OpSetWatches {
+	if r.op == proto.OpSetWatches || c.rearming() {
 		return
 	}
 	for _, a := range c.watches {
-		if at := c.w.model.firstChange(a.path, a.child, a.at); at != 0 && at <= i && !c.rearming() {
+		if at := c.w.model.firstChange(a.path, a.child, a.at); at != 0 && at <= i {
 			c.w.fail("%v: %v is answered at entry %d, and the watch of %s (child %v, since %d) has not told of %d",
 				c, r, i, a.path, a.child, a.at, at)
 			return
@@ -240,7 +240,7 @@ func (c *client) checkWatches(r *request, i int) {
 
 // rearming tells whether the watches were asked for on a new connection, and there is no answer yet.
 func (c *client) rearming() bool {
-	return len(c.sent) > 0 && slices.ContainsFunc(c.sent, func(r *request) bool { return r.op == proto.OpSetWatches })
+	return slices.ContainsFunc(c.sent, func(r *request) bool { return r.op == proto.OpSetWatches })
 }
 
 // rearm asks for the watches again on a new connection.

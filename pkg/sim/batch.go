@@ -13,7 +13,6 @@ type Batch struct {
 	From    uint64
 	Count   int
 	Workers int
-	Until   time.Time           // no seed begins later; zero = no bound
 	Most    int                 // failures after which it ends; 0 = any number
 	Failed  func(uint64, error) // called for each failure, by one worker at a time
 }
@@ -36,7 +35,7 @@ func (b Batch) Run() Result {
 	enough := func() bool {
 		mu.Lock()
 		defer mu.Unlock()
-		return b.Most > 0 && all.Failed >= b.Most || !b.Until.IsZero() && time.Now().After(b.Until)
+		return b.Most > 0 && all.Failed >= b.Most
 	}
 	for range max(b.Workers, 1) {
 		workers.Go(func() {

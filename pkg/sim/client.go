@@ -232,7 +232,7 @@ func (c *client) think(attempt int) {
 func (c *client) send(r *request) {
 	w := c.w
 	c.xid++
-	r.xid, r.invoked, r.tip, r.synced = c.xid, w.now, len(w.history.committed), 0
+	r.xid, r.tip = c.xid, len(w.history.committed)
 	switch r.op {
 	case proto.OpPing:
 		c.xid--

@@ -3,7 +3,6 @@ package sim
 import (
 	"bytes"
 	"sort"
-	"time"
 
 	"github.com/zabd/zabd/pkg/datadir"
 	"github.com/zabd/zabd/pkg/proto"
@@ -32,7 +31,6 @@ type proposal struct {
 	before    proto.Zxid // the entry in front of it
 	digest    uint64     // of the tree behind it
 	committed bool
-	at        time.Duration // when it was committed
 }
 
 // An epoch is one that a leader has established.
@@ -40,7 +38,6 @@ type epoch struct {
 	leader *process
 	tip    proto.Zxid // what it began with
 	before int        // committed entries when it was established
-	at     time.Duration
 }
 
 func (hs *history) init(w *World) {
@@ -216,7 +213,7 @@ func (hs *history) established(p *process) {
 		w.fail("%v establishes epoch %d with %v, which lacks %v, though it was committed", p, e, tip, hs.tip())
 		return
 	}
-	hs.epochs[e] = &epoch{leader: p, tip: tip, before: len(hs.committed), at: w.now}
+	hs.epochs[e] = &epoch{leader: p, tip: tip, before: len(hs.committed)}
 	p.proposed = tip
 	w.mix(0xe5, uint64(e), uint64(tip))
 	if e < hs.highest {
@@ -239,7 +236,7 @@ func (hs *history) established(p *process) {
 
 // commit takes in the next committed entry.
 func (hs *history) commit(pr *proposal) {
-	pr.committed, pr.at = true, hs.w.now
+	pr.committed = true
 	hs.committed = append(hs.committed, pr)
 	hs.w.model.apply(len(hs.committed), pr)
 	hs.mustBeDurable(pr.Zxid)

@@ -13,10 +13,9 @@ import (
 
 // A host is a machine of the ensemble: what outlives its server's process.
 type host struct {
-	w      *World
-	id     ensemble.ID
-	place  int // in the network, and in World.hosts
-	member ensemble.Member
+	w     *World
+	id    ensemble.ID
+	place int // in the network, and in World.hosts
 
 	on         bool // has power
 	disk       *vfs.Mem
@@ -39,7 +38,7 @@ type host struct {
 }
 
 func newHost(w *World, m ensemble.Member) *host {
-	h := &host{w: w, id: m.ID, place: len(w.hosts), member: m, on: true, disk: vfs.NewMem(w.rng.Uint64())}
+	h := &host{w: w, id: m.ID, place: len(w.hosts), on: true, disk: vfs.NewMem(w.rng.Uint64())}
 	h.wall = 400000*time.Hour + w.between(-time.Second, time.Second)
 	h.extensions = w.profile.extensions(w, m.ID)
 	return h

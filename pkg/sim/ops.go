@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/zabd/zabd/pkg/proto"
 )
@@ -20,9 +19,7 @@ type request struct {
 	watches []*armed // of setWatches
 	since   proto.Zxid
 
-	invoked time.Duration
-	tip     int // committed entries when it was sent
-	synced  int // what a sync before it has promised: the reply is no older
+	tip int // committed entries when it was sent
 }
 
 func (r *request) String() string {
