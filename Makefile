@@ -20,10 +20,10 @@ run: build
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
-## test: all that a change must pass; the simulator's seeds run without the race detector
+## test: all that a change must pass; seeds, and crashes at every operation of a disk, run without the race detector
 test: lint
 	$(GO) test -race ./...
-	$(GO) test -count=1 ./pkg/sim
+	$(GO) test ./pkg/sim ./pkg/datadir
 
 ## lint: formatting, vet, staticcheck; the house rules are tests of package pkg
 lint:

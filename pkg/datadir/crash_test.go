@@ -196,7 +196,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 		if err := w.live(); err != nil {
 			t.Fatalf("without a crash: %v\nreplay: go test ./pkg/datadir -run %s -datadir.seed=%d", err, t.Name(), seed)
 		}
-		for op := 1; op <= w.disk.Ops(); op++ {
+		for op := 1; op <= w.disk.Ops(); op += stride {
 			if err := crashOnce(newWorld(seed), op); err != nil {
 				t.Fatalf("crash at operation %d: %v\nreplay: go test ./pkg/datadir -run %s -datadir.seed=%d", op, err, t.Name(), seed)
 			}
@@ -245,7 +245,7 @@ func TestFaultAtEveryOperation(t *testing.T) {
 		if err := w.live(); err != nil {
 			t.Fatal(err)
 		}
-		for op := 1; op <= w.disk.Ops(); op++ {
+		for op := 1; op <= w.disk.Ops(); op += stride {
 			if err := failOnce(seed, op); err != nil {
 				t.Fatalf("fault at operation %d: %v\nreplay: go test ./pkg/datadir -run %s -datadir.seed=%d", op, err, t.Name(), seed)
 			}

@@ -342,7 +342,7 @@ func TestMemberCrashesAtEveryOperation(t *testing.T) {
 		if err := m.live(); err != nil {
 			t.Fatalf("without a crash: %v\nreplay: go test ./pkg/datadir -run %s -datadir.seed=%d", err, t.Name(), seed)
 		}
-		for op := 1; op <= m.disk.Ops(); op++ {
+		for op := 1; op <= m.disk.Ops(); op += stride {
 			if err := newMember(seed).crashOnce(op); err != nil {
 				t.Fatalf("crash at operation %d: %v\nreplay: go test ./pkg/datadir -run %s -datadir.seed=%d", op, err, t.Name(), seed)
 			}
@@ -358,7 +358,7 @@ func TestMemberFailsAtEveryOperation(t *testing.T) {
 		if err := m.live(); err != nil {
 			t.Fatal(err)
 		}
-		for op := 1; op <= m.disk.Ops(); op++ {
+		for op := 1; op <= m.disk.Ops(); op += stride {
 			m := newMember(seed)
 			m.disk.SetFault(func(o vfs.Op) error {
 				if o.N == op {
