@@ -204,7 +204,7 @@ func (n *Node) CommittedSince(dst []txn.Entry, z proto.Zxid) ([]txn.Entry, bool)
 
 // Step takes one input, at the time now, which never goes back, and adds what must follow from it to ef.
 func (n *Node) Step(now time.Duration, in Input, ef *Effects) {
-	if gap := now - n.now; n.serving && n.role != Standalone && gap > n.cfg.SyncLimit {
+	if gap := now - n.now; n.role != Looking && n.role != Standalone && gap > n.cfg.SyncLimit {
 		// We have slept, or did not run. What waits in the links is old, and would pass for a sign of life.
 		n.now = now
 		n.leave(ef, "this server stood still for %v", gap)
