@@ -180,7 +180,7 @@ func (n *Node) forget(x *learner) {
 	if n.lead != nil {
 		n.lead.learners = slices.DeleteFunc(n.lead.learners, same)
 		if x.slot >= 0 && x.phase >= joined {
-			n.lead.acked[x.slot] = 0
+			n.lead.acked[x.slot], n.lead.heard[x.slot] = 0, 0 // it may follow another by now
 		}
 	}
 }
