@@ -92,10 +92,7 @@ func (s *service) Sessions(f func(id int64, timeoutMillis int32)) { s.p.tree.Ses
 func (s *service) Expiring(id int64) {
 	if l := s.sessions[id]; l != nil {
 		l.End()
-		return
 	}
-	l := s.adopt(id, 0)
-	l.End()
 }
 
 func (s *service) adopt(id int64, timeout time.Duration) *lodging {
