@@ -14,10 +14,12 @@ import (
 type Config struct {
 	DataDir, DataLogDir string // DataLogDir is DataDir unless set
 
-	ClientPort        int
-	ClientPortAddress string // all addresses if empty
-	MaxClientCnxns    int    // connections from one address; 0 = no limit
-	MaxCnxns          int    // connections in all; 0 = no limit
+	ClientPort              int
+	ClientPortAddress       string // all addresses if empty
+	ClientPortListenBacklog int    // -1 = the system's
+	ClientTCPKeepAlive      bool
+	MaxClientCnxns          int // connections from one address; 0 = no limit
+	MaxCnxns                int // connections in all; 0 = no limit
 
 	TickTime                             time.Duration
 	MinSessionTimeout, MaxSessionTimeout time.Duration // 2 and 20 ticks unless set
@@ -25,13 +27,27 @@ type Config struct {
 
 	GlobalOutstandingLimit int
 	JuteMaxBuffer          int // bytes of a request
+	JuteExtraSize          int // bytes that servers may add to it; JuteMaxBuffer unless set
 	NotificationBytes      int // of notifications that may wait for one connection
+	LargeRequestThreshold  int // bytes; -1 = no request is large
+	LargeRequestMaxBytes   int // of large requests at one time
+	Throttle               Throttle
+	Connections            ConnectionThrottle
 
-	PreAllocSize   int64 // bytes
-	SnapCount      int
-	SnapSizeLimit  int64 // bytes; negative = no limit
-	CommitLogCount int
-	ForceSync      bool
+	PreAllocSize    int64 // bytes
+	SnapCount       int
+	SnapSizeLimit   int64 // bytes; 0 or less = no limit
+	TxnLogSizeLimit int64 // bytes; 0 or less = no limit
+	CommitLogCount  int
+
+	ForceSync             bool
+	FsyncWarning          time.Duration // 0 = never
+	FlushDelay            time.Duration
+	MaxWriteQueuePollTime time.Duration // a third of FlushDelay unless set
+	MaxBatchSize          int           // txns; 0 = any number
+	SnapshotCompression   string        // gz, snappy or nothing
+	SerializeLastZxid     bool
+	CloseSessionTxn       bool // with the paths of its ephemerals
 
 	AutopurgeSnapRetainCount int
 	AutopurgePurgeInterval   time.Duration // 0 = never
@@ -47,6 +63,30 @@ type Config struct {
 	ExtendedTypesEnabled bool
 
 	Ensemble
+}
+
+// Throttle bounds the writes under way and says which are not worth carrying out.
+type Throttle struct {
+	MaxRequests       int // 0 = no bound
+	Stall             time.Duration
+	DropStale         bool
+	StaleByLatency    bool
+	StaleByConnection bool
+	ShutdownTimeout   time.Duration
+	OpWait            time.Duration // after which a request is answered by THROTTLEDOP; 0 = never
+}
+
+// ConnectionThrottle bounds the rate at which sessions are opened and resumed.
+type ConnectionThrottle struct {
+	Tokens                    int // 0 = no bound
+	FillTime                  time.Duration
+	FillCount                 int
+	FreezeTime                time.Duration // negative = nothing is dropped by chance
+	DropIncrease              float64
+	DropDecrease              float64
+	DecreaseRatio             float64
+	Weighted                  bool
+	GlobalWeight, RenewWeight int
 }
 
 // Ensemble is what a server's settings say of the others and of how it deals with them.
@@ -89,8 +129,19 @@ func Default() Config {
 	return Config{
 		ClientPort: 2181, MaxClientCnxns: 60, TickTime: 3 * time.Second,
 		SessionlessTimeout: 10 * time.Second, GlobalOutstandingLimit: 1000,
-		JuteMaxBuffer: 0xfffff, NotificationBytes: 64 << 20,
-		PreAllocSize: 64 << 20, SnapCount: 100_000, SnapSizeLimit: 4 << 30, CommitLogCount: leastCommitLog, ForceSync: true,
+		ClientPortListenBacklog: -1,
+		JuteMaxBuffer:           0xfffff, NotificationBytes: 64 << 20,
+		LargeRequestThreshold: -1, LargeRequestMaxBytes: 100 << 20,
+		Throttle: Throttle{
+			Stall: 100 * time.Millisecond, DropStale: true, StaleByConnection: true, ShutdownTimeout: 10 * time.Second,
+		},
+		Connections: ConnectionThrottle{
+			FillTime: time.Millisecond, FillCount: 1, FreezeTime: -time.Millisecond, DropIncrease: 0.02, DropDecrease: 0.002,
+			GlobalWeight: 3, RenewWeight: 2,
+		},
+		PreAllocSize: 64 << 20, SnapCount: 100_000, SnapSizeLimit: 4 << 30, TxnLogSizeLimit: -1 << 10,
+		CommitLogCount: leastCommitLog,
+		ForceSync:      true, FsyncWarning: time.Second, MaxBatchSize: 1000, SerializeLastZxid: true, CloseSessionTxn: true,
 		AutopurgeSnapRetainCount: 3, DBAutocreate: true, DatadirAutocreate: true,
 		FourLetterWhitelist: []string{"srvr"}, DigestEnabled: true,
 		Ensemble: Ensemble{
@@ -98,7 +149,7 @@ func Default() Config {
 			MinNotificationInterval: 200 * time.Millisecond, MaxNotificationInterval: time.Minute,
 			MultiAddressReachabilityCheckEnabled: true, MultiAddressReachabilityCheckTimeout: time.Second,
 			LeaderConnectDelay: 100 * time.Millisecond, FollowerNodelay: true, LeaderNodelay: true,
-			MaxTimeToWaitForEpoch: -1, SnapshotSizeFactor: snapshotShare,
+			MaxTimeToWaitForEpoch: -time.Millisecond, SnapshotSizeFactor: snapshotShare,
 			MaxConcurrentSnapSyncs: 10, MaxConcurrentDiffSyncs: 100,
 			ObserverSyncEnabled: true, ObserverElectionDelay: 200 * time.Millisecond,
 		},
@@ -132,6 +183,12 @@ func (c *Config) complete() {
 	}
 	if c.MaxSessionTimeout <= 0 {
 		c.MaxSessionTimeout = 20 * c.TickTime
+	}
+	if c.JuteExtraSize <= 0 {
+		c.JuteExtraSize = c.JuteMaxBuffer
+	}
+	if c.MaxWriteQueuePollTime <= 0 {
+		c.MaxWriteQueuePollTime = c.FlushDelay / 3
 	}
 	if c.ConnectToLearnerMasterLimit <= 0 {
 		c.ConnectToLearnerMasterLimit = c.InitLimit

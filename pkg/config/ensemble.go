@@ -80,7 +80,7 @@ func (l *loader) serverLines(c *Config) ([]serverLine, error) {
 		return err
 	}
 	for _, key := range slices.Sorted(slices.Values(l.values.AllKeys())) {
-		if !strings.HasPrefix(key, serverPrefix) {
+		if !isServerLine(key) {
 			continue
 		}
 		if c.DynamicConfigFile != "" {
@@ -222,7 +222,7 @@ func (l *loader) dynamicLines(file string, add func(o origin, value string) erro
 	for _, p := range props {
 		o, key := origin{at(file, p), p.key}, canonical(p.key)
 		switch {
-		case strings.HasPrefix(key, serverPrefix):
+		case isServerLine(key):
 			err = add(o, p.value)
 		case isHierarchy(key):
 			err = &Error{o.source, o.key, noHierarchy}

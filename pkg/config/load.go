@@ -117,24 +117,10 @@ func (l *loader) merge(key, value, source string) {
 	l.from[canonical(key)] = origin{source, key}
 }
 
-// keyOfVariable returns the key that an environment variable sets.
-func keyOfVariable(name string) (string, bool) {
-	name = strings.ToLower(strings.TrimPrefix(name, envPrefix))
-	if number, ok := strings.CutPrefix(name, "server_"); ok {
-		return serverPrefix + number, true
-	}
-	for _, k := range keys {
-		if strings.ToLower(strings.ReplaceAll(k.name, ".", "_")) == name {
-			return k.name, true
-		}
-	}
-	return "", false
-}
-
 // setAll takes the values, but for the server lines.
 func (l *loader) setAll(c *Config) error {
 	for _, key := range slices.Sorted(slices.Values(l.values.AllKeys())) {
-		if strings.HasPrefix(key, serverPrefix) {
+		if isServerLine(key) {
 			continue
 		}
 		warning, err := c.set(key, l.values.GetString(key))
@@ -154,6 +140,8 @@ func (l *loader) check(c *Config) error {
 	switch {
 	case c.DataDir == "":
 		return l.bad("dataDir", "is not set")
+	case l.isSet("secureClientPort") && !l.isSet("clientPort"):
+		return l.bad("secureClientPort", "this release has no TLS, and without a clientPort there would be one in the clear")
 	case c.MinSessionTimeout > c.MaxSessionTimeout:
 		return l.bad("minSessionTimeout", "is larger than maxSessionTimeout")
 	case c.MinNotificationInterval > c.MaxNotificationInterval:
