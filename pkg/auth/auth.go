@@ -188,9 +188,17 @@ func DisplayACL(acl []proto.ACL) []proto.ACL {
 	shown := slices.Clone(acl)
 	for i := range shown {
 		if shown[i].ID.Scheme == "digest" {
-			user, _, _ := strings.Cut(shown[i].ID.ID, ":")
-			shown[i].ID.ID = user + ":x"
+			shown[i].ID.ID = User(shown[i].ID) + ":x"
 		}
 	}
 	return shown
+}
+
+// User returns who an id is, without what a password left.
+func User(id proto.ID) string {
+	if id.Scheme != "digest" {
+		return id.ID
+	}
+	user, _, _ := strings.Cut(id.ID, ":")
+	return user
 }

@@ -159,7 +159,7 @@ func (c *Conn) Go(op proto.Op, req Record, reply Reply) *Call {
 		xid = proto.XidPing
 	case proto.OpAuth:
 		xid = proto.XidAuth
-	case proto.OpSetWatches:
+	case proto.OpSetWatches, proto.OpSetWatches2:
 		xid = proto.XidSetWatches
 	}
 	call := &Call{Xid: xid, Op: op, Done: make(chan struct{}), reply: reply}

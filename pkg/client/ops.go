@@ -91,3 +91,16 @@ func (c *Conn) CloseSession(ctx context.Context) error {
 	_, err := c.Call(ctx, proto.OpCloseSession, nil, nil)
 	return err
 }
+
+// AddWatch leaves a watch that stays, whether the node is there or not.
+func (c *Conn) AddWatch(ctx context.Context, path string, mode proto.WatchMode) error {
+	_, err := c.Call(ctx, proto.OpAddWatch, &proto.WatchModeRequest{Path: path, Mode: int32(mode)}, nil)
+	return err
+}
+
+// RemoveWatches removes this connection's watches of one type from a path; proto.NoWatcher if there are none. Events that
+// are under way still come.
+func (c *Conn) RemoveWatches(ctx context.Context, path string, typ proto.WatcherType) error {
+	_, err := c.Call(ctx, proto.OpRemoveWatches, &proto.WatchModeRequest{Path: path, Mode: int32(typ)}, nil)
+	return err
+}

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -129,7 +130,7 @@ func sameRecord(op proto.Op, want, got []byte) error {
 }
 
 // normal prints a record without what a second run cannot have in common: zxids, times, session ids, the order of
-// children.
+// children and of ids.
 func normal(op proto.Op, b []byte) (string, error) {
 	if len(b) == 0 {
 		return "", nil
@@ -160,7 +161,7 @@ func normal(op proto.Op, b []byte) (string, error) {
 		var r proto.ACLReply
 		err := r.Decode(&d)
 		return fmt.Sprintf("%+v %s", r.ACL, statText(r.Stat)), err
-	case proto.OpGetChildren:
+	case proto.OpGetChildren, proto.OpGetEphemerals:
 		var r proto.ChildrenReply
 		err := r.Decode(&d)
 		slices.Sort(r.Names)
@@ -170,7 +171,12 @@ func normal(op proto.Op, b []byte) (string, error) {
 		err := r.Decode(&d)
 		slices.Sort(r.Names)
 		return fmt.Sprint(r.Names, statText(r.Stat)), err
-	case proto.OpMulti:
+	case proto.OpWhoAmI:
+		var r proto.IDsReply
+		err := r.Decode(&d)
+		slices.SortFunc(r.IDs, func(a, b proto.ID) int { return cmp.Or(cmp.Compare(a.Scheme, b.Scheme), cmp.Compare(a.ID, b.ID)) })
+		return fmt.Sprint(r.IDs), err
+	case proto.OpMulti, proto.OpMultiRead:
 		return normalMulti(&d)
 	}
 	return fmt.Sprintf("%x", b), nil
@@ -181,7 +187,8 @@ func normalMulti(d *jute.Decoder) (string, error) {
 	err := r.Decode(d)
 	out := ""
 	for _, m := range r.Results {
-		out += fmt.Sprintf("%v %v %s %s\n", m.Type, m.Err, m.Path, statText(m.Stat))
+		slices.Sort(m.Names)
+		out += fmt.Sprintf("%v %v %s %x %v %v %s\n", m.Type, m.Err, m.Path, m.Data, m.Data == nil, m.Names, statText(m.Stat))
 	}
 	return out, err
 }

@@ -132,7 +132,7 @@ func (s *Server) register() {
 	r.Gauge("tree_memory_bytes", ofTree((*tree.Tree).MemoryBytes))
 	r.Gauge("global_sessions", ofTree(func(t *tree.Tree) int64 { return int64(t.SessionCount()) }))
 	r.Gauge("local_sessions", func() float64 { return 0 })
-	r.Gauge("watch_count", func() float64 { n, _ := s.pipeline.Watches().Counts(); return float64(n) })
+	r.Gauge("watch_count", func() float64 { return float64(s.pipeline.Watches().Count()) })
 	r.Gauge("num_alive_connections", func() float64 { return float64(st.Connections.Load()) })
 	r.Gauge("outstanding_requests", func() float64 { return float64(st.Outstanding.Load()) })
 	r.Gauge("min_latency", func() float64 { return float64(s.Status().MinLatency.Milliseconds()) })

@@ -47,7 +47,7 @@ func TestTermsComeAndGo(t *testing.T) {
 	done := make(chan struct{})
 	r.p.order(func() { close(done) })
 	<-done
-	watches, _ := r.p.Watches().Counts()
+	watches := r.p.Watches().Count()
 	if n := r.p.Stats.Outstanding.Load(); n != 0 || len(r.p.sessions) != 0 || watches != 0 {
 		t.Fatalf("%d requests outstanding, %d sessions and %d watches at the end", n, len(r.p.sessions), watches)
 	}

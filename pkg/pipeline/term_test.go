@@ -112,7 +112,7 @@ func TestUnserve(t *testing.T) {
 		next.expect(t, "its own", "3 ")
 		u.Detach()
 		other.Detach()
-		if n, _ := r.p.Watches().Counts(); n != 0 {
+		if n := r.p.Watches().Count(); n != 0 {
 			t.Fatalf("%d watches of closed connections", n)
 		}
 	})

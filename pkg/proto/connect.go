@@ -127,13 +127,37 @@ type Request struct {
 // An EventType is what happened to a watched node.
 type EventType int32
 
-// The events of one-shot watches.
+// The events of watches.
 const (
 	EventCreated         EventType = 1
 	EventDeleted         EventType = 2
 	EventDataChanged     EventType = 3
 	EventChildrenChanged EventType = 4
 )
+
+// A WatchMode is what addWatch leaves.
+type WatchMode int32
+
+// The modes of addWatch: on the node and its children, or on the node and all below it.
+const (
+	ModePersistent WatchMode = 0
+	ModeRecursive  WatchMode = 1
+)
+
+// A WatcherType is which watches checkWatches and removeWatches are about.
+type WatcherType int32
+
+// The types of watchers; the first two are of one-shot watches.
+const (
+	WatcherChildren   WatcherType = 1
+	WatcherData       WatcherType = 2
+	WatcherAny        WatcherType = 3
+	WatcherPersistent WatcherType = 4
+	WatcherRecursive  WatcherType = 5
+)
+
+// Valid tells whether there is such a type.
+func (t WatcherType) Valid() bool { return t >= WatcherChildren && t <= WatcherRecursive }
 
 // StateConnected is the session state that every notification of a node carries.
 const StateConnected int32 = 3

@@ -29,7 +29,11 @@ func (h *MultiHeader) Decode(d *jute.Decoder) error {
 	return d.Err()
 }
 
-var multiEnd = MultiHeader{OpError, true, -1}
+// AppendMultiEnd appends what stands behind the last operation or result.
+func AppendMultiEnd(dst []byte) []byte {
+	end := MultiHeader{OpError, true, -1}
+	return end.AppendTo(dst)
+}
 
 // A MultiOp is one operation of a multi; which fields count depends on Type.
 type MultiOp struct {
@@ -51,7 +55,7 @@ func (r *MultiRequest) AppendTo(dst []byte) []byte {
 	for i := range r.Ops {
 		dst = r.Ops[i].appendTo(dst)
 	}
-	return multiEnd.AppendTo(dst)
+	return AppendMultiEnd(dst)
 }
 
 func (o *MultiOp) appendTo(dst []byte) []byte {
@@ -128,7 +132,7 @@ func (r *MultiReply) AppendTo(dst []byte) []byte {
 	for i := range r.Results {
 		dst = r.Results[i].appendTo(dst)
 	}
-	return multiEnd.AppendTo(dst)
+	return AppendMultiEnd(dst)
 }
 
 func (m *MultiResult) appendTo(dst []byte) []byte {

@@ -1,6 +1,9 @@
 package serve
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/zabd/zabd/pkg/auth"
 	"github.com/zabd/zabd/pkg/jute"
 	"github.com/zabd/zabd/pkg/proto"
@@ -22,7 +25,9 @@ type Reader struct {
 func Supported(op proto.Op) bool {
 	switch op {
 	case proto.OpExists, proto.OpGetData, proto.OpGetACL, proto.OpGetChildren, proto.OpGetChildren2, proto.OpSync,
-		proto.OpPing, proto.OpSetWatches, proto.OpAuth, proto.OpCreate, proto.OpCreate2, proto.OpDelete,
+		proto.OpPing, proto.OpMultiRead, proto.OpGetEphemerals, proto.OpGetAllChildrenNumber, proto.OpWhoAmI,
+		proto.OpSetWatches, proto.OpSetWatches2, proto.OpAddWatch, proto.OpCheckWatches, proto.OpRemoveWatches,
+		proto.OpAuth, proto.OpCreate, proto.OpCreate2, proto.OpDelete,
 		proto.OpSetData, proto.OpSetACL, proto.OpMulti, proto.OpCloseSession:
 		return true
 	}
@@ -31,8 +36,11 @@ func Supported(op proto.Op) bool {
 
 // Append appends the frame that answers a read to dst; in front of it the events that setWatches replays.
 func (r *Reader) Append(dst []byte, req *proto.Request) []byte {
-	if req.Op == proto.OpSetWatches {
+	switch req.Op {
+	case proto.OpSetWatches, proto.OpSetWatches2:
 		return r.setWatches(dst, req)
+	case proto.OpMultiRead:
+		return r.multiRead(dst, req)
 	}
 	at := len(dst)
 	dst = beginFrame(dst, req.Xid, r.Tree.LastZxid(), proto.OK)
@@ -49,12 +57,29 @@ func (r *Reader) record(dst []byte, req *proto.Request) ([]byte, proto.Code) {
 	switch req.Op {
 	case proto.OpPing:
 		return dst, proto.OK
-	case proto.OpGetACL:
+	case proto.OpWhoAmI:
+		return whoAmI(dst, req.IDs), proto.OK
+	case proto.OpGetACL, proto.OpGetAllChildrenNumber:
 		var q proto.PathRequest
 		if q.Decode(&d) != nil {
 			return dst, proto.MarshallingError
 		}
+		if req.Op == proto.OpGetAllChildrenNumber {
+			return r.getAllChildrenNumber(dst, q.Path, req.IDs)
+		}
 		return r.getACL(dst, q.Path, req.IDs)
+	case proto.OpGetEphemerals:
+		var prefix proto.OptString
+		if prefix.Decode(&d) != nil {
+			return dst, proto.MarshallingError
+		}
+		return r.getEphemerals(dst, req.Session, prefix.Text), proto.OK
+	case proto.OpAddWatch, proto.OpCheckWatches, proto.OpRemoveWatches:
+		var q proto.WatchModeRequest
+		if q.Decode(&d) != nil {
+			return dst, proto.MarshallingError
+		}
+		return r.watch(dst, req.Op, &q)
 	}
 	var q proto.ReadRequest
 	if q.Decode(&d) != nil {
@@ -150,40 +175,34 @@ func (r *Reader) getACL(dst []byte, path string, ids []proto.ID) ([]byte, proto.
 	return st.AppendTo(proto.AppendACLs(dst, acl)), proto.OK
 }
 
-// setWatches registers the watches that a client had on its former connection. What has changed since the zxid that
-// it saw last is told at once, in front of the reply, with zxid -1 and without a look at the ACL.
-func (r *Reader) setWatches(dst []byte, req *proto.Request) []byte {
-	d := jute.NewDecoder(req.Body)
-	var q proto.SetWatchesRequest
-	if q.Decode(&d) != nil {
-		return AppendError(dst, req.Xid, r.Tree.LastZxid(), proto.MarshallingError)
+// getAllChildrenNumber counts what lies below a node. "/" is the whole tree less the root; "", the other name of the
+// root, has a prefix that the root's own name has too.
+func (r *Reader) getAllChildrenNumber(dst []byte, path string, ids []proto.ID) ([]byte, proto.Code) {
+	ref, code := r.find(path, proto.PermRead, ids)
+	if code != proto.OK {
+		return dst, code
 	}
-	for _, path := range q.Data {
-		switch ref, ok := r.Tree.Find(path); {
-		case !ok:
-			dst = AppendEvent(dst, proto.EventDeleted, path, -1)
-		case r.Tree.Stat(ref).Mzxid > q.RelativeZxid:
-			dst = AppendEvent(dst, proto.EventDataChanged, path, -1)
-		default:
-			r.Watches.AddData(path, r.Watcher)
-		}
+	n := r.Tree.CountBelow(ref)
+	if path == "" {
+		n++
 	}
-	for _, path := range q.Exist {
-		if _, ok := r.Tree.Find(path); ok {
-			dst = AppendEvent(dst, proto.EventCreated, path, -1)
-		} else {
-			r.Watches.AddData(path, r.Watcher)
-		}
+	return jute.AppendInt(dst, int32(n)), proto.OK
+}
+
+// getEphemerals lists the session's own nodes whose paths begin with prefix; all of them for a blank one and for "/".
+func (r *Reader) getEphemerals(dst []byte, session int64, prefix string) []byte {
+	if text := strings.TrimFunc(prefix, func(c rune) bool { return c <= ' ' }); text == "" || text == "/" {
+		prefix = ""
 	}
-	for _, path := range q.Child {
-		switch ref, ok := r.Tree.Find(path); {
-		case !ok:
-			dst = AppendEvent(dst, proto.EventDeleted, path, -1)
-		case r.Tree.Stat(ref).Pzxid > q.RelativeZxid:
-			dst = AppendEvent(dst, proto.EventChildrenChanged, path, -1)
-		default:
-			r.Watches.AddChild(path, r.Watcher)
-		}
+	own := r.Tree.Ephemerals(session)
+	return proto.AppendStrings(dst, slices.DeleteFunc(own, func(path string) bool { return !strings.HasPrefix(path, prefix) }))
+}
+
+// whoAmI shows a connection's ids without what their passwords left.
+func whoAmI(dst []byte, ids []proto.ID) []byte {
+	shown := make([]proto.ID, len(ids))
+	for i, id := range ids {
+		shown[i] = proto.ID{Scheme: id.Scheme, ID: auth.User(id)}
 	}
-	return AppendError(dst, req.Xid, r.Tree.LastZxid(), proto.OK)
+	return (&proto.IDsReply{IDs: shown}).AppendTo(dst)
 }

@@ -1,6 +1,8 @@
 package serve
 
 import (
+	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/zabd/zabd/pkg/proto"
@@ -29,11 +31,41 @@ func get() *proto.Request {
 
 func TestReadsAllocateNothing(t *testing.T) {
 	r, q, dst := reader(), get(), make([]byte, 0, 1024)
-	for _, op := range []proto.Op{proto.OpGetData, proto.OpExists, proto.OpGetChildren, proto.OpGetChildren2, proto.OpPing} {
+	for _, op := range []proto.Op{proto.OpGetData, proto.OpExists, proto.OpGetChildren, proto.OpGetChildren2, proto.OpPing, proto.OpGetAllChildrenNumber} {
 		q.Op = op
 		if n := testing.AllocsPerRun(100, func() { r.Append(dst[:0], q) }); n != 0 {
 			t.Errorf("%v allocates %v times", op, n)
 		}
+	}
+}
+
+func TestWatchOpsAllocateNothing(t *testing.T) {
+	r, dst := reader(), make([]byte, 0, 1024)
+	for _, op := range []proto.Op{proto.OpAddWatch, proto.OpCheckWatches} { // the watch that is there already is checked
+		q := &proto.Request{Xid: 7, Op: op, Body: (&proto.WatchModeRequest{Path: "/a", Mode: int32(proto.ModeRecursive)}).AppendTo(nil)}
+		r.Watches.AddRecursive("/a", r.Watcher)
+		if n := testing.AllocsPerRun(100, func() { r.Append(dst[:0], q) }); n != 0 {
+			t.Errorf("%v allocates %v times", op, n)
+		}
+	}
+}
+
+// TestMultiReadIsBounded: a short request for a large answer is refused, and what has been answered before it stays.
+func TestMultiReadIsBounded(t *testing.T) {
+	r := reader()
+	var res tree.Result
+	r.Tree.Apply(&txn.Txn{
+		Header: txn.Header{Zxid: 2, Type: proto.OpSetData},
+		Body:   txn.Body{Path: "/a", Data: make([]byte, 1<<20), Version: 1},
+	}, &res)
+	var q proto.MultiRequest
+	for range 65 {
+		q.Ops = append(q.Ops, proto.MultiOp{Type: proto.OpGetData, Path: "/a"})
+	}
+	before := []byte("before")
+	want := AppendError(slices.Clone(before), 7, 2, proto.MarshallingError)
+	if got := r.Append(before, &proto.Request{Xid: 7, Op: proto.OpMultiRead, Body: q.AppendTo(nil)}); !bytes.Equal(got, want) {
+		t.Fatalf("65 MiB are answered by %d bytes that begin %x, want %x", len(got), got[:min(len(got), 40)], want)
 	}
 }
 
@@ -53,7 +85,7 @@ func TestRefusedReadLeavesNoWatch(t *testing.T) {
 		{proto.OpGetChildren2, "/a", 3},
 	} {
 		r.Append(nil, &proto.Request{Op: c.op, Body: (&proto.ReadRequest{Path: c.path, Watch: true}).AppendTo(nil)})
-		if got, _ := r.Watches.Counts(); got != c.watches {
+		if got := r.Watches.Count(); got != c.watches {
 			t.Errorf("%v of %q leaves %d watches, want %d", c.op, c.path, got, c.watches)
 		}
 	}

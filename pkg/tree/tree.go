@@ -176,6 +176,18 @@ func (t *Tree) ACL(r Ref) []proto.ACL { return t.acls.lists[t.at(r).acl].acl }
 // NumChildren returns how many children a node has.
 func (t *Tree) NumChildren(r Ref) int { return int(t.at(r).children) }
 
+// CountBelow returns how many nodes lie below one. It visits them all, unless it is the root.
+func (t *Tree) CountBelow(r Ref) int {
+	if r == root {
+		return t.count - 1
+	}
+	n := -1 // r itself
+	for at, end := r, t.behind(r, false); at != end; at = t.behind(at, true) {
+		n++
+	}
+	return n
+}
+
 // NodeDigestOf returns a node's share in the digest.
 func (t *Tree) NodeDigestOf(r Ref) uint64 { return uint64(t.at(r).digest) }
 

@@ -53,6 +53,144 @@ func TestFire(t *testing.T) {
 	}
 }
 
+// TestModesStandSideBySide: a change is told once to each watcher, and uses up the one-shot watches alone.
+func TestModesStandSideBySide(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		add         string // d, c, p, r: the kinds of one watcher on /a
+		typ         proto.EventType
+		path        string
+		first, then int // how often the watcher is told by this change, and by the same once more
+	}{
+		{"one-shot data", "d", proto.EventDataChanged, "/a", 1, 0},
+		{"persistent, of data", "p", proto.EventDataChanged, "/a", 1, 1},
+		{"persistent, of children", "p", proto.EventChildrenChanged, "/a", 1, 1},
+		{"persistent, of the removal", "p", proto.EventDeleted, "/a", 1, 1},
+		{"persistent, not of a child's data", "p", proto.EventDataChanged, "/a/b", 0, 0},
+		{"recursive, of the node", "r", proto.EventCreated, "/a", 1, 1},
+		{"recursive, of a grandchild", "r", proto.EventCreated, "/a/b/c", 1, 1},
+		{"recursive, of its removal", "r", proto.EventDeleted, "/a/b/c", 1, 1},
+		{"recursive, not of children", "r", proto.EventChildrenChanged, "/a", 0, 0},
+		{"recursive, not of a name that begins alike", "r", proto.EventCreated, "/ab", 0, 0},
+		{"recursive, not of what lies above", "r", proto.EventDataChanged, "/", 0, 0},
+		{"all at once, data", "dcpr", proto.EventDataChanged, "/a", 1, 1},
+		{"all at once, removal", "dcpr", proto.EventDeleted, "/a", 1, 1},
+		{"all at once, children", "dcpr", proto.EventChildrenChanged, "/a", 1, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			table, w := NewTable(), NewWatcher("w")
+			watchAs(table, "/a", w, c.add)
+			if got := len(fire(table, c.typ, c.path)); got != c.first {
+				t.Errorf("Fire(%v, %s) tells %d times, want %d", c.typ, c.path, got, c.first)
+			}
+			if got := len(fire(table, c.typ, c.path)); got != c.then {
+				t.Errorf("a second Fire tells %d times, want %d", got, c.then)
+			}
+		})
+	}
+}
+
+// watchAs adds watches of the kinds d, c, p and r.
+func watchAs(t *Table, path string, w *Watcher, how string) {
+	for _, k := range how {
+		map[rune]func(string, *Watcher){'d': t.AddData, 'c': t.AddChild, 'p': t.AddPersistent, 'r': t.AddRecursive}[k](path, w)
+	}
+}
+
+// TestRootIsAboveAll: a recursive watch on / is told of everything, and each watcher above a node once.
+func TestRootIsAboveAll(t *testing.T) {
+	table, a, b := NewTable(), NewWatcher("a"), NewWatcher("b")
+	watchAs(table, "/", a, "r")
+	watchAs(table, "/x", a, "r")
+	watchAs(table, "/x/y", b, "r")
+	for _, c := range []struct {
+		path string
+		want []string
+	}{
+		{"/", []string{"a"}},
+		{"/z", []string{"a"}},
+		{"/x", []string{"a"}},
+		{"/x/y", []string{"b", "a"}},
+		{"/x/y/z", []string{"b", "a"}},
+	} {
+		if got := fire(table, proto.EventDataChanged, c.path); !slices.Equal(got, c.want) {
+			t.Errorf("Fire(%s) told %v, want %v", c.path, got, c.want)
+		}
+	}
+}
+
+// TestRemoveByType removes what a client names and leaves the rest; the letters are those of watchAs.
+func TestRemoveByType(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		add      string
+		typ      proto.WatcherType
+		found    bool
+		data     int // events of data changed, children changed and a child made, that are left
+		children int
+		below    int
+	}{
+		{"children", "dcpr", proto.WatcherChildren, true, 1, 1, 1},
+		{"children alone", "c", proto.WatcherChildren, true, 0, 0, 0},
+		{"children, of a persistent watch", "p", proto.WatcherChildren, false, 1, 1, 0},
+		{"data alone", "d", proto.WatcherData, true, 0, 0, 0},
+		{"data, of a recursive watch", "r", proto.WatcherData, false, 1, 0, 1},
+		{"persistent", "pr", proto.WatcherPersistent, true, 1, 0, 1},
+		{"persistent, of one-shot watches", "dc", proto.WatcherPersistent, false, 1, 1, 0},
+		{"recursive", "pr", proto.WatcherRecursive, true, 1, 1, 0},
+		{"any", "dcpr", proto.WatcherAny, true, 0, 0, 0},
+		{"any of none", "", proto.WatcherAny, false, 0, 0, 0},
+		{"no such type", "dcpr", 6, false, 1, 1, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			table, w, other := NewTable(), NewWatcher("w"), NewWatcher("other")
+			watchAs(table, "/a", w, c.add)
+			if table.Has("/a", w, c.typ) != c.found || table.Remove("/a", w, c.typ) != c.found || table.Has("/a", w, c.typ) {
+				t.Errorf("Has and Remove do not find %v, or still find it", c.found)
+			}
+			if table.Remove("/a", other, proto.WatcherAny) || table.Remove("/b", w, proto.WatcherAny) {
+				t.Error("watches of others are removed")
+			}
+			got := [3]int{
+				len(fire(table, proto.EventDataChanged, "/a")), len(fire(table, proto.EventChildrenChanged, "/a")),
+				len(fire(table, proto.EventCreated, "/a/b")),
+			}
+			if want := [3]int{c.data, c.children, c.below}; got != want {
+				t.Errorf("what is left is told %v times, want %v", got, want)
+			}
+			table.RemoveAll(w)
+			if n := table.Count(); n != 0 || table.roots != 0 {
+				t.Errorf("Count = %d and roots = %d when all are gone", n, table.roots)
+			}
+		})
+	}
+}
+
+// TestCounts: both sides count in all, and the data's alone is what is listed.
+func TestCounts(t *testing.T) {
+	for _, c := range []struct {
+		a, b                            string // the kinds of two watchers on /x
+		count, watchers, paths, watches int
+	}{
+		{"", "", 0, 0, 0, 0},
+		{"d", "", 1, 1, 1, 1},
+		{"c", "c", 2, 0, 0, 0},
+		{"p", "", 2, 1, 1, 1},
+		{"r", "d", 2, 2, 1, 2},
+		{"dcpr", "pr", 4, 2, 1, 2},
+	} {
+		table, a, b := NewTable(), NewWatcher("a"), NewWatcher("b")
+		watchAs(table, "/x", a, c.a)
+		watchAs(table, "/x", b, c.b)
+		if n := table.Count(); n != c.count {
+			t.Errorf("Count of %q and %q = %d, want %d", c.a, c.b, n, c.count)
+		}
+		if w, p, n := table.Summary(); w != c.watchers || p != c.paths || n != c.watches {
+			t.Errorf("Summary of %q and %q = %d, %d, %d; want %d, %d, %d", c.a, c.b, w, p, n, c.watchers, c.paths, c.watches)
+		}
+	}
+}
+
 func TestRemoveAllLeavesOthers(t *testing.T) {
 	table, a, b := NewTable(), NewWatcher("a"), NewWatcher("b")
 	for _, w := range []*Watcher{a, b} {
@@ -61,8 +199,8 @@ func TestRemoveAllLeavesOthers(t *testing.T) {
 		table.AddData("/y", w)
 	}
 	table.RemoveAll(a)
-	if watches, paths := table.Counts(); watches != 3 || paths != 3 {
-		t.Fatalf("Counts = %d, %d; want 3 watches on 3 lists", watches, paths)
+	if n := table.Count(); n != 3 {
+		t.Fatalf("Count = %d, want 3", n)
 	}
 	if got := fire(table, proto.EventDeleted, "/x"); !slices.Equal(got, []string{"b"}) {
 		t.Fatalf("Fire told %v, want b alone", got)
@@ -80,22 +218,44 @@ func TestRegisterBesideFire(t *testing.T) {
 			for range 500 {
 				table.AddData("/x", w)
 				table.AddChild("/x", w)
+				table.AddPersistent("/x", w)
+				table.AddRecursive("/", w)
 				fire(table, proto.EventDeleted, "/x")
+				table.Summary()
+				table.Remove("/", w, proto.WatcherRecursive)
 			}
 			table.RemoveAll(w)
 		}()
 	}
 	wg.Wait()
-	if watches, paths := table.Counts(); watches != 0 || paths != 0 {
-		t.Fatalf("Counts = %d, %d; want none", watches, paths)
+	if n := table.Count(); n != 0 {
+		t.Fatalf("Count = %d, want none", n)
 	}
 }
 
 func TestFireAllocatesNothingWhereNobodyWatches(t *testing.T) {
 	table := NewTable()
-	table.AddData("/other", NewWatcher("w"))
+	watchAs(table, "/other", NewWatcher("w"), "dcpr")
 	if n := testing.AllocsPerRun(100, func() { table.Fire(proto.EventDataChanged, "/x", func(*Watcher) {}) }); n != 0 {
 		t.Fatalf("Fire allocates %v times", n)
+	}
+}
+
+// BenchmarkFireBelowRecursive is what a recursive watch that does not concern a change costs it.
+func BenchmarkFireBelowRecursive(b *testing.B) {
+	table, w := NewTable(), NewWatcher("w")
+	table.AddRecursive("/other", w)
+	b.ReportAllocs()
+	for b.Loop() {
+		table.Fire(proto.EventDataChanged, "/some/deep/node", func(*Watcher) {})
+	}
+}
+
+func BenchmarkFireUnwatched(b *testing.B) {
+	table := NewTable()
+	b.ReportAllocs()
+	for b.Loop() {
+		table.Fire(proto.EventDataChanged, "/some/deep/node", func(*Watcher) {})
 	}
 }
 

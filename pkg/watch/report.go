@@ -1,0 +1,49 @@
+package watch
+
+// Count returns the number of watches as ZooKeeper counts them: one for each watcher, path and side, data or children;
+// a persistent watch stands on both.
+func (t *Table) Count() int {
+	n := 0
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		n += s.count
+		s.mu.Unlock()
+	}
+	return n
+}
+
+// Each calls f once for each watcher of the data of each path, in no order: one-shot, persistent and recursive watches
+// are the ones that ZooKeeper lists, those of children are not. f must not come back to the table.
+func (t *Table) Each(f func(path string, w *Watcher)) {
+	for i := range t.shards {
+		t.shards[i].each(f)
+	}
+}
+
+func (s *shard) each(f func(path string, w *Watcher)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k := range kinds {
+		if !dataSide.has(k) {
+			continue
+		}
+		for path, l := range s.lists[k] {
+			for _, w := range l.watchers {
+				if w.on(path)&dataSide&(only(k)-1) == 0 { // else it was listed under another kind
+					f(path, w)
+				}
+			}
+		}
+	}
+}
+
+// Summary counts what Each would list: the watchers, the paths, and the pairs of both.
+func (t *Table) Summary() (watchers, paths, watches int) {
+	who, where := make(map[*Watcher]struct{}), make(map[string]struct{})
+	t.Each(func(path string, w *Watcher) {
+		who[w], where[path] = struct{}{}, struct{}{}
+		watches++
+	})
+	return len(who), len(where), watches
+}
