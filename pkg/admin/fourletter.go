@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,7 +17,7 @@ type Source interface {
 	Status() Status
 	Conns() []Conn
 	Settings() []Setting
-	Metrics() ([]metrics.Value, error)
+	Metrics() []metrics.Value
 }
 
 // Status is what srvr and stat tell.
@@ -104,14 +103,8 @@ func counts(s Status) []byte {
 	return b
 }
 
-// decimal prints milliseconds as Java prints a double rounded to four places.
-func decimal(d time.Duration) string {
-	text := strings.TrimRight(strconv.FormatFloat(float64(d)/float64(time.Millisecond), 'f', 4, 64), "0")
-	if strings.HasSuffix(text, ".") {
-		text += "0"
-	}
-	return text
-}
+// decimal prints milliseconds.
+func decimal(d time.Duration) string { return metrics.Decimal(float64(d) / float64(time.Millisecond)) }
 
 func stat(s Status, conns []Conn) []byte {
 	b := append(versionLine(s), "Clients:\n"...)
@@ -143,11 +136,7 @@ func mntr(s Status, src Source) []byte {
 	if s.PeerState != "" {
 		b = fmt.Appendf(b, "zk_peer_state\t%s\n", s.PeerState)
 	}
-	values, err := src.Metrics()
-	if err != nil {
-		return append(b, err.Error()...)
-	}
-	for _, v := range values {
+	for _, v := range src.Metrics() {
 		b = fmt.Appendf(b, "zk_%s\t%s\n", v.Name, v.Text)
 	}
 	return b

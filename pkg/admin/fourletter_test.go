@@ -29,10 +29,10 @@ func (recorded) Settings() []Setting {
 	return []Setting{{"clientPort", "17900"}, {"secureClientPort", "-1"}}
 }
 
-func (recorded) Metrics() ([]metrics.Value, error) {
+func (recorded) Metrics() []metrics.Value {
 	r := metrics.NewRegistry()
 	r.Gauge("znode_count", func() float64 { return 8 })
-	r.Gauge("avg_latency", func() float64 { return 11.0 / 3 })
+	r.FloatGauge("avg_latency", func() float64 { return 11.0 / 3 })
 	return r.Values()
 }
 

@@ -40,18 +40,18 @@ type Options struct {
 
 // A Server is one running zabd.
 type Server struct {
-	cfg       config.Config
-	log       *slog.Logger
-	version   string
-	dir       *datadir.Dir
-	pipeline  *pipeline.Pipeline
-	peer      *peer.Peer
-	clients   *server.Server
-	listeners []net.Listener
-	started   time.Time
-	registry  metrics.Registry
-
-	snapshotTime metrics.Summary
+	cfg        config.Config
+	log        *slog.Logger
+	version    string
+	dir        *datadir.Dir
+	pipeline   *pipeline.Pipeline
+	peer       *peer.Peer
+	clients    *server.Server
+	listeners  []net.Listener
+	started    time.Time
+	registry   *metrics.Registry
+	stats      stats
+	lastStatus peerCache
 
 	snapshotting sync.Mutex     // held while a snapshot is written
 	background   sync.WaitGroup // snapshots and purges
@@ -87,7 +87,6 @@ func Start(ctx context.Context, cfg config.Config, o Options) (*Server, error) {
 		return nil, errors.Join(err, s.dir.Close())
 	}
 	s.register()
-	s.registerEnsemble()
 	for _, l := range s.listeners {
 		s.clients.Serve(l)
 	}
@@ -136,10 +135,12 @@ func (s *Server) recover(fs vfs.FS) (*datadir.Recovered, error) {
 	if err != nil {
 		return nil, err
 	}
+	begun := time.Now()
 	rec, err := dir.Load()
 	if err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
+	s.stats.loaded(rec, time.Since(begun))
 	for _, w := range rec.Warnings {
 		s.log.Warn(w)
 	}
@@ -312,7 +313,7 @@ func (s *Server) snapshot() error {
 		}
 		return fmt.Errorf("daemon: snapshot: %w", err)
 	}
-	s.snapshotTime.Observe(time.Since(begun).Milliseconds())
+	s.stats.Snapshot.Observe(time.Since(begun).Milliseconds())
 	s.log.Info("snapshot written", "zxid", walk.Zxid, "path", file.Path(), "took", time.Since(begun))
 	return nil
 }

@@ -9,14 +9,13 @@ import (
 	"time"
 
 	"github.com/zabd/zabd/pkg/admin"
-	"github.com/zabd/zabd/pkg/metrics"
 	"github.com/zabd/zabd/pkg/tree"
 )
 
 // zooKeeperVersion is the version whose behaviour and surfaces are served; tools parse it.
 const zooKeeperVersion = "3.9.5"
 
-func (s *Server) fourLetter(word string) ([]byte, bool) {
+func (s *Server) fourLetter(word string, _ []byte) ([]byte, bool) {
 	return admin.FourLetter(word, s.cfg.FourLetterWhitelist, s)
 }
 
@@ -24,14 +23,11 @@ func (s *Server) fourLetter(word string) ([]byte, bool) {
 func (s *Server) Status() admin.Status {
 	st := &s.pipeline.Stats
 	out := admin.Status{
-		Version:    fmt.Sprintf("%s-zabd-%s, built on %s", zooKeeperVersion, s.version, buildTime()),
-		MinLatency: time.Duration(max(st.LatencyMin.Load()-1, 0)), MaxLatency: time.Duration(st.LatencyMax.Load()),
-		Received: st.Received.Load(), Sent: st.Sent(),
+		Version:  fmt.Sprintf("%s-zabd-%s, built on %s", zooKeeperVersion, s.version, buildTime()),
+		Received: st.Received.Load(), Sent: st.Sent.Load(),
 		Connections: int(st.Connections.Load()), Outstanding: st.Outstanding.Load(),
 	}
-	if n := st.Requests.Load(); n > 0 {
-		out.AvgLatency = time.Duration(st.LatencySum.Load() / n)
-	}
+	out.MinLatency, out.AvgLatency, out.MaxLatency = st.Latency()
 	s.describe(&out)
 	s.pipeline.View(func(t *tree.Tree) { out.Zxid, out.Nodes = uint64(t.LastZxid()), t.NodeCount() })
 	return out
@@ -112,46 +108,4 @@ func dirSize(dir string) (sum int64) {
 		}
 	}
 	return sum
-}
-
-// Metrics implements admin.Source.
-func (s *Server) Metrics() ([]metrics.Value, error) { return s.registry.Values() }
-
-// register makes the counts of all parts known by ZooKeeper's names.
-func (s *Server) register() {
-	r, st := s.registry, &s.pipeline.Stats
-	ofTree := func(f func(*tree.Tree) int64) func() float64 {
-		return func() (v float64) {
-			s.pipeline.View(func(t *tree.Tree) { v = float64(f(t)) })
-			return v
-		}
-	}
-	r.Gauge("znode_count", ofTree(func(t *tree.Tree) int64 { return int64(t.NodeCount()) }))
-	r.Gauge("ephemerals_count", ofTree(func(t *tree.Tree) int64 { return int64(t.EphemeralCount()) }))
-	r.Gauge("approximate_data_size", ofTree((*tree.Tree).DataSize))
-	r.Gauge("tree_memory_bytes", ofTree((*tree.Tree).MemoryBytes))
-	r.Gauge("global_sessions", ofTree(func(t *tree.Tree) int64 { return int64(t.SessionCount()) }))
-	r.Gauge("local_sessions", func() float64 { return 0 })
-	r.Gauge("watch_count", func() float64 { return float64(s.pipeline.Watches().Count()) })
-	r.Gauge("num_alive_connections", func() float64 { return float64(st.Connections.Load()) })
-	r.Gauge("outstanding_requests", func() float64 { return float64(st.Outstanding.Load()) })
-	r.Gauge("min_latency", func() float64 { return float64(s.Status().MinLatency.Milliseconds()) })
-	r.Gauge("max_latency", func() float64 { return float64(s.Status().MaxLatency.Milliseconds()) })
-	r.Gauge("avg_latency", func() float64 { return float64(s.Status().AvgLatency) / float64(time.Millisecond) })
-	r.Gauge("uptime", func() float64 { return float64(time.Since(s.started).Milliseconds()) })
-	r.Gauge("open_file_descriptor_count", func() float64 {
-		fds, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			return -1
-		}
-		return float64(len(fds))
-	})
-	r.Gauge("max_file_descriptor_count", maxDescriptors)
-	r.Counter("packets_received", func() float64 { return float64(st.Received.Load()) })
-	r.Counter("packets_sent", func() float64 { return float64(st.Sent()) })
-	r.Counter("connection_request_count", func() float64 { return float64(s.clients.Accepted.Load()) })
-	r.Counter("connection_rejected", func() float64 { return float64(s.clients.Rejected.Load()) })
-	r.Counter("digest_mismatches_count", func() float64 { return float64(st.DigestErrors.Load()) })
-	r.Counter("notification_overflows", func() float64 { return float64(st.EventOverflows.Load()) })
-	r.Summary("snapshottime", &s.snapshotTime)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"time"
 
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/snapshot"
@@ -28,6 +29,8 @@ type Recovered struct {
 	Replayed         int    // entries applied
 	DigestMismatches int    // txns behind which the tree is not what their digest says
 	Orphans          int    // ephemerals removed because nobody owns them
+
+	SnapshotTook, LogTook time.Duration // to read the snapshot, and to replay the log; 0 if there was none
 
 	AcceptedEpoch, CurrentEpoch uint32 // 0 for a server alone
 }
@@ -141,7 +144,9 @@ func (d *Dir) newestSnapshot(l listing, b base, rec *Recovered) (base, error) {
 			continue
 		}
 		t := d.configure(tree.Empty())
+		begun := time.Now()
 		tr, err := snapshot.ReadFile(d.fs, s.path, s.how, t, s.zxid)
+		rec.SnapshotTook = time.Since(begun)
 		var bad *snapshot.CorruptError
 		switch {
 		case err == nil:
@@ -228,7 +233,10 @@ func (d *Dir) tryBase(l listing, b base, rec *Recovered) (*replay, error) {
 	rec.Replayed, rec.DigestMismatches = 0, 0
 	p := &replay{d: d, rec: rec, base: b, last: b.zxid}
 	p.startDigests()
-	return p, p.run(l.logs)
+	begun := time.Now()
+	err := p.run(l.logs)
+	rec.LogTook = time.Since(begun)
+	return p, err
 }
 
 // writeFirst writes the snapshot of a new tree.

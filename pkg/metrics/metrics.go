@@ -1,80 +1,179 @@
-// Package metrics has every counter and gauge by ZooKeeper's names. It is the only importer of the Prometheus client;
-// the registerer is injected. The parts of the server count with atomics of their own, and what is registered here
-// reads them: nothing on the hot path knows of metrics.
+// Package metrics has the types that the parts of a server count with, and the registry that knows all of them by
+// ZooKeeper's names. A part has a struct of its own whose fields say their names:
+//
+//	type Stats struct {
+//		Opened  metrics.Counter `metric:"connection_request_count"`
+//		Latency metrics.Summary `metric:"readlatency,advanced"`
+//	}
+//
+// It increments them where the event happens; Registry.Add makes them known. Nothing is global, nothing that counts
+// takes a lock or allocates. It is the only importer of the Prometheus client.
 package metrics
 
 import (
-	"sort"
-	"strconv"
+	"math/bits"
+	"sync"
 	"sync/atomic"
-
-	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 )
 
-// A Registry holds the metrics of one server.
-type Registry struct{ *prometheus.Registry }
+// A Counter counts events. Its zero value is ready; any goroutine may use it.
+type Counter struct{ n atomic.Int64 }
 
-// NewRegistry returns an empty registry.
-func NewRegistry() Registry { return Registry{prometheus.NewRegistry()} }
+// Add counts n events.
+func (c *Counter) Add(n int64) { c.n.Add(n) }
 
-// Gauge registers a value that is read when somebody asks. The help text is the name, as in ZooKeeper.
-func (r Registry) Gauge(name string, value func() float64) {
-	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: name}, value))
+// Load returns how many there were.
+func (c *Counter) Load() int64 { return c.n.Load() }
+
+// Reset lets the count begin anew.
+func (c *Counter) Reset() { c.n.Store(0) }
+
+// The buckets of a Summary: each value up to exact has one, and behind that each power of two has parts of them, so
+// that a percentile is wrong by less than a sixteenth.
+const (
+	exact   = 32
+	parts   = 16
+	topBits = 31 // values above are counted as the largest
+	buckets = exact + (topBits-5)*parts
+)
+
+// A Summary adds up values, which are not negative: milliseconds, bytes or numbers of things. Its zero value is ready;
+// any goroutine may use it.
+type Summary struct {
+	sum, most atomic.Int64
+	least     atomic.Int64 // plus one; 0 = no value yet
+	buckets   [buckets]atomic.Int64
 }
-
-// Counter registers a value that only grows.
-func (r Registry) Counter(name string, value func() float64) {
-	r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: name}, value))
-}
-
-// Summary registers count and sum of durations in milliseconds, with minimum and maximum beside them.
-func (r Registry) Summary(name string, s *Summary) {
-	r.Counter(name+"_count", func() float64 { return float64(s.count.Load()) })
-	r.Counter(name+"_sum", func() float64 { return float64(s.sum.Load()) })
-	r.Gauge(name+"_max", func() float64 { return float64(s.most.Load()) })
-}
-
-// A Summary adds up whole milliseconds. Observe may be called by any goroutine.
-type Summary struct{ count, sum, most atomic.Int64 }
 
 // Observe adds one value.
-func (s *Summary) Observe(millis int64) {
-	s.count.Add(1)
-	s.sum.Add(millis)
-	for m := s.most.Load(); millis > m && !s.most.CompareAndSwap(m, millis); m = s.most.Load() {
+func (s *Summary) Observe(v int64) { s.ObserveN(v, 1) }
+
+// ObserveN adds the same value n times.
+func (s *Summary) ObserveN(v, n int64) {
+	if n <= 0 {
+		return
+	}
+	v = max(v, 0)
+	s.buckets[bucketOf(v)].Add(n)
+	s.sum.Add(v * n)
+	for m := s.most.Load(); v > m && !s.most.CompareAndSwap(m, v); m = s.most.Load() {
+	}
+	for m := s.least.Load(); (m == 0 || v+1 < m) && !s.least.CompareAndSwap(m, v+1); m = s.least.Load() {
 	}
 }
 
-// A Value is one metric with its value of now.
-type Value struct {
-	Name string
-	Text string
+func bucketOf(v int64) int {
+	if v < exact {
+		return int(v)
+	}
+	n := bits.Len64(uint64(v))
+	if n > topBits {
+		return buckets - 1
+	}
+	return exact + (n-6)*parts + int(v>>(n-5))&(parts-1)
 }
 
-// Values returns all metrics, sorted by name; integers without decimals.
-func (r Registry) Values() ([]Value, error) {
-	families, err := r.Gather()
-	if err != nil {
-		return nil, err
+// bottomOf returns the smallest value of a bucket.
+func bottomOf(i int) int64 {
+	if i < exact {
+		return int64(i)
 	}
-	var out []Value
-	for _, f := range families {
-		for _, m := range f.GetMetric() {
-			out = append(out, Value{f.GetName(), text(f.GetType(), m)})
+	n := (i-exact)/parts + 6
+	return int64(parts+(i-exact)%parts) << (n - 5)
+}
+
+// A State is a Summary at one moment.
+type State struct {
+	Count, Sum, Min, Max int64
+	counts               [buckets]int64
+}
+
+// State returns what has been added so far.
+func (s *Summary) State() *State {
+	st := &State{Sum: s.sum.Load(), Max: s.most.Load(), Min: max(s.least.Load()-1, 0)}
+	for i := range s.buckets {
+		st.counts[i] = s.buckets[i].Load()
+		st.Count += st.counts[i]
+	}
+	return st
+}
+
+// Mean returns the average; 0 without values.
+func (s *State) Mean() float64 {
+	if s.Count == 0 {
+		return 0
+	}
+	return float64(s.Sum) / float64(s.Count)
+}
+
+// Quantile returns the value that a share q of all values does not exceed, about; 0 without values.
+func (s *State) Quantile(q float64) int64 {
+	rank := int64(q*float64(s.Count) + 0.5)
+	rank = min(max(rank, 1), s.Count)
+	seen := int64(0)
+	for i, n := range s.counts {
+		if seen += n; n > 0 && seen >= rank {
+			return min(max(bottomOf(i), s.Min), s.Max)
 		}
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
-	return out, nil
+	return 0
 }
 
-func text(t dto.MetricType, m *dto.Metric) string {
-	v := m.GetGauge().GetValue()
-	if t == dto.MetricType_COUNTER {
-		v = m.GetCounter().GetValue()
+func (s *Summary) reset() {
+	for i := range s.buckets {
+		s.buckets[i].Store(0)
 	}
-	if v == float64(int64(v)) {
-		return strconv.FormatInt(int64(v), 10)
+	s.sum.Store(0)
+	s.most.Store(0)
+	s.least.Store(0)
+}
+
+// mostKeys bounds a Set: clients choose some of the keys.
+const mostKeys = 256
+
+// A Set is a Summary for each key: a server, or the first name of a path. Its zero value is ready. Whoever observes
+// often keeps what With returns.
+type Set struct {
+	mu    sync.RWMutex // guards what follows
+	of    map[string]*Summary
+	spill Summary // of the keys that are too many; nobody is told
+}
+
+// With returns the Summary of a key.
+func (s *Set) With(key string) *Summary {
+	s.mu.RLock()
+	sum := s.of[key]
+	s.mu.RUnlock()
+	if sum != nil {
+		return sum
 	}
-	return strconv.FormatFloat(v, 'f', 4, 64)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch sum := s.of[key]; {
+	case sum != nil:
+		return sum
+	case len(s.of) >= mostKeys:
+		return &s.spill
+	case s.of == nil:
+		s.of = make(map[string]*Summary)
+	}
+	sum = new(Summary)
+	s.of[key] = sum
+	return sum
+}
+
+func (s *Set) reset() {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, sum := range s.of {
+		sum.reset()
+	}
+}
+
+func (s *Set) each(f func(key string, sum *Summary)) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, key := range sortedKeys(s.of) {
+		f(key, s.of[key])
+	}
 }

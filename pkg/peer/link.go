@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/zabd/zabd/pkg/metrics"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/txn"
 	"github.com/zabd/zabd/pkg/zab"
@@ -33,6 +34,7 @@ type link struct {
 	id     zab.LinkID
 	conn   net.Conn
 	remote string
+	made   time.Time
 	dialed bool // by us: the other end leads
 
 	in packetReader // the reader's
@@ -45,15 +47,24 @@ type link struct {
 	reason   error // why it was closed; set before closed is
 
 	// What follows belongs to the loop.
-	noticed int64 // came and streamed at the last look
-	fresh   bool  // something was queued in this turn
+	noticed int64            // came and streamed at the last look
+	fresh   bool             // something was queued in this turn
+	packets int64            // received
+	times   *metrics.Summary // of its acks; nil until it is known whose they are
 
-	mu      sync.Mutex // guards what follows
-	out     []byte
-	jobs    []job // behind so many bytes of out
-	writing int   // bytes that the writer has taken
-	finish  bool  // close when all of it is written
-	wake    waker
+	mu       sync.Mutex // guards what follows
+	out      []byte
+	queued   int              // packets in out
+	since    time.Time        // when the first of them was queued
+	sent     int64            // packets
+	sizes    *metrics.Summary // of queued; nil until it is known who the other end is, as is waits
+	waits    *metrics.Summary
+	sid      int64 // the other end's
+	observer bool
+	jobs     []job // behind so many bytes of out
+	writing  int   // bytes that the writer has taken
+	finish   bool  // close when all of it is written
+	wake     waker
 }
 
 // job is something that the writer does between packets: a stream, or a look into the log.
@@ -65,7 +76,7 @@ type job struct {
 
 func newLink(q *quorumPort, conn net.Conn, dialed bool) *link {
 	l := &link{
-		port: q, conn: conn, remote: conn.RemoteAddr().String(), dialed: dialed, known: dialed,
+		port: q, conn: conn, remote: conn.RemoteAddr().String(), made: time.Now(), dialed: dialed, known: dialed,
 		gate: newGate(mostBehind), closed: make(chan struct{}), wake: newWaker(),
 	}
 	l.in = packetReader{r: &counter{conn, &l.came}, most: q.cfg.MaxPacket}
@@ -163,6 +174,10 @@ func (l *link) restore(e *linkEvent) error {
 func (l *link) send(p *zab.Packet, most int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.queued == 0 {
+		l.since = time.Now()
+	}
+	l.queued++
 	l.out = p.AppendTo(l.out)
 	return len(l.out)+l.writing <= most
 }
@@ -199,6 +214,7 @@ func (l *link) write() {
 		l.out, out = out[:0], l.out
 		l.jobs, jobs = jobs[:0], l.jobs
 		l.writing = len(out)
+		l.took()
 		finish := l.finish
 		l.mu.Unlock()
 		err := l.writeAll(out, jobs)
@@ -265,6 +281,7 @@ func (l *link) do(j job) error {
 		return nil
 	}
 	through, err := proto.Zxid(0), error(nil)
+	defer l.port.stats.syncing(j.stream.Snapshot)()
 	if j.stream.Snapshot {
 		through, err = l.sendTree()
 	} else {

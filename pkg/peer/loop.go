@@ -30,6 +30,9 @@ type turnState struct {
 	stands standing      // as others have been told
 	since  time.Duration // when the role began
 	sizes  sizes
+
+	proposals proposals
+	awayFrom  time.Duration // since when clients are not served
 }
 
 const neverYet zab.Role = -1 // before anything was told
@@ -70,6 +73,7 @@ func (p *Peer) turn() {
 	for _, c := range p.completed.take() {
 		if c.synced != 0 {
 			p.step(zab.Synced{Zxid: c.synced})
+			p.proposals.synced = p.proposals.reach(p.proposals.synced, c.synced, p.now, &p.stats.AckCreation)
 		} else {
 			p.step(c.in)
 		}
@@ -93,6 +97,9 @@ func (p *Peer) turn() {
 	p.publish()
 	for _, to := range p.asking.take() {
 		to <- p.status()
+	}
+	for _, f := range p.inspecting.take() {
+		f()
 	}
 	if at, wanted := p.node.Wake(); wanted && at < p.armed {
 		p.timer.Reset(max(at-p.cfg.Clock(), 0))
@@ -152,6 +159,9 @@ func (p *Peer) carryOut() {
 		clear(p.batch)
 		p.batch = p.cfg.Service.Prepare(p.batch[:0], ef.Prepare)
 		p.sizes.add(p.batch)
+		if n := len(p.batch); n > 0 {
+			p.proposals.add(p.batch[0].Zxid, p.batch[n-1].Zxid, p.now)
+		}
 		ef.Reset()
 		p.node.Step(p.now, zab.Propose{Entries: p.batch}, ef)
 	}
@@ -252,6 +262,8 @@ func (p *Peer) onLink(e linkEvent) {
 		p.step(zab.Accepted{Link: e.link.id})
 	case linkReceived:
 		if p.links[e.link.id] != nil {
+			e.link.packets++
+			p.observe(e.link, &e.packet)
 			p.step(zab.Received{Link: e.link.id, Packet: e.packet, Tree: e.tree})
 		}
 		e.link.leave(e.size)

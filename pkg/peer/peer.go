@@ -143,6 +143,7 @@ type Peer struct {
 	complaints *complaints
 	busy       Busy
 	progress   progress
+	stats      Stats
 
 	// The lanes of the inbox.
 	wake       waker
@@ -152,6 +153,7 @@ type Peer struct {
 	validating lane[session.Touch]
 	requests   lane[*proto.Request]
 	asking     lane[chan<- Status]
+	inspecting lane[func()]
 
 	cancel  context.CancelFunc // of ctx, which ends the ports
 	ctx     context.Context
@@ -170,7 +172,8 @@ func Start(cfg Config) *Peer {
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.completed.wake, p.votes.wake, p.linked.wake = p.wake, p.wake, p.wake
 	p.validating.wake, p.requests.wake, p.asking.wake = p.wake, p.wake, p.wake
-	p.log = newLogWriter(&cfg, &p.completed, p.durable, p.fail)
+	p.inspecting.wake = p.wake
+	p.log = newLogWriter(&cfg, &p.stats, &p.completed, p.durable, p.fail)
 	p.turnState.init(cfg.Node, cfg.Clock())
 	if n := cfg.Network; n != nil {
 		if n.MaxQueue <= 0 {

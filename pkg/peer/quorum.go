@@ -46,6 +46,7 @@ const (
 type quorumPort struct {
 	cfg        *Network
 	log        Log
+	stats      *Stats
 	events     *lane[linkEvent]
 	done       func(zab.Input) // brings a completion to the loop
 	complaints *complaints
@@ -61,7 +62,7 @@ type quorumPort struct {
 
 func newQuorumPort(p *Peer) *quorumPort {
 	return &quorumPort{
-		cfg: p.cfg.Network, log: p.cfg.Log, events: &p.linked, done: func(in zab.Input) { p.completed.add(completion{in: in}) },
+		cfg: p.cfg.Network, log: p.cfg.Log, stats: &p.stats, events: &p.linked, done: func(in zab.Input) { p.completed.add(completion{in: in}) },
 		complaints: p.complaints, door: newDoorkeeper(mostLinks, mostLinksPerHost), ctx: p.ctx, tasks: &p.tasks,
 		open: make(map[*link]struct{}),
 	}

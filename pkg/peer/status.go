@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/zabd/zabd/pkg/ensemble"
-	"github.com/zabd/zabd/pkg/metrics"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/txn"
 	"github.com/zabd/zabd/pkg/zab"
@@ -14,11 +13,9 @@ import (
 
 // progress is what everybody may look at without the loop, as of its last turn.
 type progress struct {
-	role      atomic.Int64
-	serving   atomic.Bool
-	served    atomic.Bool     // has ever been
-	elections metrics.Summary // how long they took
-	lookings  atomic.Int64
+	role    atomic.Int64
+	serving atomic.Bool
+	served  atomic.Bool // has ever been
 }
 
 // sizes are those of the proposals of a leadership: the last, the smallest, the largest.
@@ -45,6 +42,9 @@ func (p *Peer) publish() {
 		if now.role != p.stands.role {
 			p.changeRole(now.role)
 		}
+		if now.serving != p.stands.serving {
+			p.changeServing(now)
+		}
 		p.stands = now
 		g.role.Store(int64(now.role))
 		g.serving.Store(now.serving)
@@ -53,6 +53,7 @@ func (p *Peer) publish() {
 		}
 		p.cfg.Changed()
 	}
+	p.proposals.committed = p.proposals.reach(p.proposals.committed, p.node.Committed(), p.now, &p.stats.QuorumAck)
 	if until := p.node.ServeUntil(); p.serving && until != p.until {
 		p.until = until
 		p.cfg.Service.Extend(until)
@@ -68,13 +69,33 @@ type standing struct {
 
 func (p *Peer) changeRole(role zab.Role) {
 	if p.stands.role == zab.Looking {
-		p.progress.elections.Observe((p.now - p.since).Milliseconds())
+		p.stats.ElectionTime.Observe((p.now - p.since).Milliseconds())
 	}
 	if role == zab.Looking {
-		p.progress.lookings.Add(1)
-		p.sizes = noSizes
+		p.stats.Lookings.Add(1)
+		p.sizes, p.proposals = noSizes, proposals{}
 	}
 	p.since = p.now
+}
+
+// changeServing counts how long it took until clients are served.
+func (p *Peer) changeServing(now standing) {
+	if !now.serving {
+		p.awayFrom = p.now
+		return
+	}
+	away, sync := (p.now - p.awayFrom).Milliseconds(), (p.now - p.since).Milliseconds()
+	switch now.role {
+	case zab.Standalone:
+		return
+	case zab.Leading:
+		p.stats.LeaderUnavailable.Observe(away)
+	case zab.Following:
+		p.stats.FollowerSync.Observe(sync)
+	case zab.Observing:
+		p.stats.ObserverSync.Observe(sync)
+	}
+	p.stats.Unavailable.Observe(away)
 }
 
 // Role returns what the node is.
@@ -82,11 +103,6 @@ func (p *Peer) Role() zab.Role { return zab.Role(p.progress.role.Load()) }
 
 // Serving tells whether clients are served.
 func (p *Peer) Serving() bool { return p.progress.serving.Load() }
-
-// Elections returns how long the elections took, and how many were begun.
-func (p *Peer) Elections() (took *metrics.Summary, begun int64) {
-	return &p.progress.elections, p.progress.lookings.Load()
-}
 
 // Status describes a peer to an operator.
 type Status struct {
@@ -103,6 +119,8 @@ type Status struct {
 	Sizes    [3]int     // in bytes: of the last proposal, the smallest and the largest while leading; -1 = none
 	Seen     int        // voters that there is an election link to, or that are this one
 	Stats    zab.Stats
+
+	PendingSyncs int // of clients, which wait for a commit, while leading
 }
 
 // patience is for the loop to answer a question.
@@ -132,7 +150,7 @@ func (p *Peer) status() Status {
 	}
 	s.InSync, s.Voters, s.Others = n.Synced()
 	if s.Role == zab.Leading {
-		s.Learners = len(p.links)
+		s.Learners, s.PendingSyncs = len(p.links), n.PendingSyncs()
 		if s.Serving {
 			s.Zxid = max(s.Zxid, proto.MakeZxid(s.Epoch, 0))
 		}

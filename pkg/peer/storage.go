@@ -21,13 +21,16 @@ type logWriter struct {
 	done     *completions
 	durable  func()
 	fatal    func(error)
+	stats    *Stats
 	busy     Busy
 
 	mu     sync.Mutex // guards what follows
 	queue  storage
 	closed bool
 	wake   waker
-	taken  storage // run's half of the swap
+	taken  storage   // run's half of the swap
+	queued time.Time // when the first of the queue came
+	came   time.Time // likewise of what was taken
 }
 
 // storage is what the disk has to take, in order.
@@ -42,13 +45,17 @@ type change struct {
 	store  zab.Store
 }
 
-func newLogWriter(cfg *Config, done *completions, durable func(), fatal func(error)) *logWriter {
-	return &logWriter{log: cfg.Log, maxBatch: cfg.MaxBatch, durable: durable, fatal: fatal, done: done, wake: newWaker()}
+func newLogWriter(cfg *Config, stats *Stats, done *completions, durable func(), fatal func(error)) *logWriter {
+	return &logWriter{log: cfg.Log, maxBatch: cfg.MaxBatch, durable: durable, fatal: fatal, done: done, stats: stats, wake: newWaker()}
 }
 
 // add queues entries, and changes behind them.
 func (w *logWriter) add(es []txn.Entry, stores []zab.Store) {
+	w.stats.LogQueued.Add(int64(len(es)))
 	w.mu.Lock()
+	if len(w.queue.entries) == 0 {
+		w.queued = time.Now()
+	}
 	w.queue.entries = append(w.queue.entries, es...)
 	for _, s := range stores {
 		w.queue.changes = append(w.queue.changes, change{len(w.queue.entries), s})
@@ -70,8 +77,10 @@ func (w *logWriter) run() {
 		w.busy.begin()
 		w.mu.Lock()
 		w.queue, w.taken = storage{w.taken.entries[:0], w.taken.changes[:0]}, w.queue
+		w.came = w.queued
 		closed := w.closed
 		w.mu.Unlock()
+		w.stats.LogQueue.Observe(int64(len(w.taken.entries)))
 		if err := w.carryOut(w.taken); err != nil {
 			w.busy.end()
 			w.fatal(err)
@@ -111,17 +120,31 @@ func (w *logWriter) write(es []txn.Entry) error {
 			size += len(es[n].Bytes) + recordOverhead
 			n++
 		}
+		begun := time.Now()
 		if err := w.log.Append(es[:n]); err != nil {
 			return err
 		}
+		appended := time.Now()
 		if err := w.log.Sync(); err != nil {
 			return err
 		}
+		w.count(int64(n), begun, appended)
 		w.done.addSynced(es[n-1].Zxid)
 		w.durable()
 		es = es[n:]
 	}
 	return nil
+}
+
+// count counts a batch of n entries that is durable now.
+func (w *logWriter) count(n int64, begun, appended time.Time) {
+	s, now := w.stats, time.Now()
+	s.LogBatch.Observe(n)
+	s.LogWait.ObserveN(begun.Sub(w.came).Milliseconds(), n)
+	s.LogAppend.Observe(appended.Sub(begun).Milliseconds())
+	s.LogSync.Observe(now.Sub(appended).Milliseconds())
+	s.LogFlush.Observe(now.Sub(begun).Milliseconds())
+	s.LogWaitFlush.ObserveN(now.Sub(w.came).Milliseconds(), n)
 }
 
 // change carries out one of the rarer changes. How long a truncation or a whole tree takes depends on their sizes: no

@@ -7,6 +7,7 @@ import (
 
 	"github.com/zabd/zabd/pkg/auth"
 	"github.com/zabd/zabd/pkg/invariant"
+	"github.com/zabd/zabd/pkg/metrics"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/serve"
 	"github.com/zabd/zabd/pkg/tree"
@@ -19,15 +20,19 @@ const stepSize = 128
 
 // applier is the state of the apply loop, the sole writer of the tree. It never waits for a client.
 type applier struct {
-	mu     sync.Mutex // guards queue, orders and closed
+	mu     sync.Mutex // guards queue, orders, closed and since when the queue is not empty
 	queue  []txn.Delivery
+	queued time.Duration
 	orders []order
 	closed bool
 	wake   chan struct{}
 	done   chan struct{}
 
 	taken   []txn.Delivery // the loop's half of the swap
-	awaited proto.Zxid     // the replicator wants to know when the tree has it; 0 = nothing
+	came    time.Duration  // when the first of them was delivered
+	step    stepCounts
+	spaces  namespaces // of writes
+	awaited proto.Zxid // the replicator wants to know when the tree has it; 0 = nothing
 	txn     txn.Txn
 	result  tree.Result
 	event   []byte    // the current change's notification, encoded once for all its watchers
@@ -76,8 +81,12 @@ func (a *applier) poke() {
 func (p *Pipeline) Deliver(ds []txn.Delivery) {
 	a := &p.apply
 	a.mu.Lock()
+	if len(a.queue) == 0 {
+		a.queued = p.cfg.Clock()
+	}
 	a.queue = append(a.queue, ds...)
 	a.mu.Unlock()
+	p.Stats.Delivered.Add(int64(len(ds)))
 	a.poke()
 }
 
@@ -114,10 +123,11 @@ func (p *Pipeline) Run() {
 	for range a.wake {
 		a.busy.since.Store(int64(p.cfg.Clock()) + 1)
 		a.mu.Lock()
-		a.queue, a.taken = a.taken[:0], a.queue
+		a.queue, a.taken, a.came = a.taken[:0], a.queue, a.queued
 		orders, closed := a.orders, a.closed
 		a.orders = nil
 		a.mu.Unlock()
+		p.Stats.DeliverBatch.Observe(int64(len(a.taken)))
 		done := 0
 		for _, o := range orders {
 			p.applyAll(a.taken[done:o.behind])
@@ -153,7 +163,8 @@ func (p *Pipeline) applyAll(ds []txn.Delivery) {
 }
 
 func (p *Pipeline) applyStep(ds []txn.Delivery) {
-	p.apply.since = p.cfg.Clock()
+	p.beginStep()
+	defer p.endStep()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range ds {
@@ -187,16 +198,23 @@ func (p *Pipeline) applyOne(e txn.Entry) {
 	if a.txn.HasDigest && a.txn.Digest.Version == txn.DigestVersion && a.txn.Digest.Tree != p.tree.Digest() {
 		p.Stats.DigestErrors.Add(1)
 	}
+	p.countTxn()
 	for i := range a.result.Changes {
 		p.fire(&a.result.Changes[i])
 	}
 	s := p.session(a.txn.Session)
 	if s == nil {
+		p.Stats.ServerCommitWait.Observe(a.step.waited)
 		return
 	}
 	s.mu.Lock()
+	queued := s.Len()
 	it, verdict := s.Commit(a.txn.Cxid, a.txn.Header.Type, a.result.Code)
-	if verdict != serve.Foreign {
+	if verdict == serve.Foreign {
+		p.Stats.ServerCommitWait.Observe(a.step.waited)
+	} else {
+		p.Stats.LocalCommitWait.Observe(a.step.waited)
+		p.Stats.SessionQueue.Observe(int64(queued))
 		p.answerWrite(s, it, verdict)
 	}
 	if a.txn.Header.Type == proto.OpCloseSession {
@@ -209,6 +227,7 @@ func (p *Pipeline) applyOne(e txn.Entry) {
 func (p *Pipeline) fire(ch *tree.Change) {
 	a := &p.apply
 	a.event = a.event[:0]
+	told := int64(0)
 	p.watches.Fire(ch.Type, ch.Path, func(w *watch.Watcher) {
 		c := w.Owner.(*Client)
 		if !p.cfg.SkipACL && !auth.Permit(ch.ACL, proto.PermRead, c.identity()) {
@@ -217,7 +236,7 @@ func (p *Pipeline) fire(ch *tree.Change) {
 		if len(a.event) == 0 {
 			a.event = serve.AppendEvent(a.event, ch.Type, ch.Path, a.txn.Zxid)
 		}
-		p.Stats.Events.Add(1)
+		told++
 		if c.out.notify(a.event, p.cfg.EventBytes) {
 			p.touch(c)
 		} else {
@@ -225,11 +244,15 @@ func (p *Pipeline) fire(ch *tree.Change) {
 			c.tr.Close()
 		}
 	})
+	if told > 0 {
+		p.countEvents(ch.Type, told)
+	}
 }
 
 // answerWrite answers the request of the current txn, and then the reads that have waited for it. The session is locked.
 func (p *Pipeline) answerWrite(s *clientSession, it serve.Item, v serve.Verdict) {
-	p.settle(it)
+	p.settle(it, &p.Stats.UpdateLatency)
+	p.Stats.WriteWait.Observe((p.apply.since - time.Duration(it.Start)).Milliseconds())
 	switch c := it.From.(*Client); {
 	case v == serve.Welcome:
 		c.welcome(s)
@@ -259,7 +282,7 @@ func (p *Pipeline) answerSync(r *proto.Request) {
 	if !ok {
 		return // its term is over
 	}
-	p.settle(it)
+	p.settle(it, &p.Stats.ReadLatency)
 	if c := it.From.(*Client); !c.gone.Load() {
 		c.out.sync(r, p.tree.LastZxid())
 		p.touch(c)
@@ -269,19 +292,28 @@ func (p *Pipeline) answerSync(r *proto.Request) {
 
 // answerReads answers the reads that have nothing more to wait for. The session is locked.
 func (p *Pipeline) answerReads(s *clientSession) {
+	n := int64(0)
 	for it, ok := s.NextRead(); ok; it, ok = s.NextRead() {
-		p.settle(it)
+		n++
+		p.settle(it, &p.Stats.ReadLatency)
+		p.Stats.ReadWait.Observe((p.apply.since - time.Duration(it.Start)).Milliseconds())
 		if c := it.From.(*Client); !c.gone.Load() {
 			c.answerRead(it.Req)
 			p.touch(c)
 		}
 	}
+	p.countReads(n, s.Len() == 0)
 }
 
 // settle takes one request off the accounts: it is answered.
-func (p *Pipeline) settle(it serve.Item) {
+func (p *Pipeline) settle(it serve.Item, latency *metrics.Summary) {
 	p.unaccount(it)
-	p.Stats.answered(1, p.apply.since-time.Duration(it.Start))
+	took := p.apply.since - time.Duration(it.Start)
+	p.Stats.answered(latency, 1, took)
+	c := it.From.(*Client)
+	c.out.mu.Lock()
+	c.out.tally.took(1, took, p.apply.since)
+	c.out.mu.Unlock()
 }
 
 // drop takes all requests of a session off the accounts, which nobody will answer. The session is locked.

@@ -50,6 +50,8 @@ type Client struct {
 	reading     bool // holds the tree's read lock
 	reads       int  // answered since the lock was taken
 	served      int64
+	intake      intake
+	spaces      namespaces // of reads; to whoever holds the tree's lock for the reader
 }
 
 // NewClient returns a client that has only its address to show. hasReadOnly tells whether its handshake had that flag.
@@ -58,6 +60,9 @@ func (p *Pipeline) NewClient(tr Transport, ip string, hasReadOnly bool) *Client 
 	c.ids.Store(&[]proto.ID{{Scheme: "ip", ID: ip}})
 	c.out.pool, c.out.drained.L = p.buffers, &c.out.mu
 	c.reader = serve.Reader{Watches: p.watches, Watcher: watch.NewWatcher(c), SkipACL: p.cfg.SkipACL}
+	c.spaces.set = &p.Stats.ReadBytes
+	c.out.tally.ConnStats = noConnStats
+	c.out.tally.Received = 1 // the handshake
 	c.now = p.cfg.Clock()
 	return c
 }
@@ -115,7 +120,7 @@ func (c *Client) Handle(frame []byte) (done bool, err error) {
 	if h.Op == proto.OpPing {
 		h.Xid = proto.XidPing
 	}
-	c.p.Stats.Received.Add(1)
+	c.intake.count(&c.p.Stats, h.Op, len(frame)+4)
 	body := d.Rest()
 	switch {
 	case h.Op == proto.OpAuth:
@@ -193,7 +198,9 @@ func (c *Client) read(h proto.RequestHeader, body []byte) {
 // answerRead answers a read out of the tree of the moment, which is locked; it returns the number of bytes queued.
 func (c *Client) answerRead(req *proto.Request) int {
 	c.reader.Tree = c.p.tree
-	return c.out.read(&c.reader, req)
+	n, size := c.out.read(&c.reader, req)
+	c.spaces.observeRead(req, size)
+	return n
 }
 
 func (c *Client) release() {
@@ -212,12 +219,25 @@ func (c *Client) Idle() {
 		clear(c.batch)
 		c.batch = c.batch[:0]
 	}
-	if c.served > 0 {
-		c.p.Stats.answered(c.served, c.p.cfg.Clock()-c.now)
-		c.served = 0
-	}
+	c.tell()
 	c.flush()
 	c.p.waitForRoom(c)
+}
+
+// tell adds what was read and answered to the counts, before the answers leave.
+func (c *Client) tell() {
+	received := c.intake.packets
+	if received == 0 {
+		return
+	}
+	c.intake.tell(&c.p.Stats)
+	now := c.p.cfg.Clock()
+	c.p.Stats.answered(&c.p.Stats.ReadLatency, c.served, now-c.now)
+	c.out.mu.Lock()
+	c.out.tally.Received += received
+	c.out.tally.took(c.served, now-c.now, now)
+	c.out.mu.Unlock()
+	c.served = 0
 }
 
 // waitForRoom waits while the client has requests outstanding and the server has too many.

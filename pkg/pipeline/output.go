@@ -21,6 +21,7 @@ type output struct {
 	flushing bool // somebody is writing and will take what is queued meanwhile
 	last     bool // nothing follows: close behind the last byte
 	failed   bool
+	tally    tally
 }
 
 // highWater is how much may be queued before the client's own reader waits for it to be sent.
@@ -56,32 +57,42 @@ func (o *output) end(b []byte) int {
 	return n
 }
 
-// read answers a read; it returns the number of bytes queued.
-func (o *output) read(r *serve.Reader, req *proto.Request) int {
+// endReply stores the buffer with the reply to a request at its end, and unlocks.
+func (o *output) endReply(b []byte, req *proto.Request, z proto.Zxid) (queued, size int) {
+	size = len(b) - len(o.buf)
+	o.tally.reply(req, z, size-4)
+	return o.end(b), size
+}
+
+// read answers a read; it returns the number of bytes queued, and of those that answer it.
+func (o *output) read(r *serve.Reader, req *proto.Request) (queued, size int) {
 	b := o.begin()
 	o.reads++
-	return o.end(r.Append(b, req))
+	return o.endReply(r.Append(b, req), req, r.Tree.LastZxid())
 }
 
 // sync answers a sync.
 func (o *output) sync(req *proto.Request, z proto.Zxid) {
-	o.end(serve.AppendSync(o.begin(), req, z))
+	o.endReply(serve.AppendSync(o.begin(), req, z), req, z)
 }
 
 // write answers a write.
 func (o *output) write(req *proto.Request, res *tree.Result) {
-	o.end(serve.AppendWrite(o.begin(), req, res))
+	o.endReply(serve.AppendWrite(o.begin(), req, res), req, res.Zxid)
 }
 
 // refuse answers a request without a record.
 func (o *output) refuse(xid int32, z proto.Zxid, code proto.Code) {
-	o.end(serve.AppendError(o.begin(), xid, z, code))
+	b := o.begin()
+	o.tally.frame()
+	o.end(serve.AppendError(b, xid, z, code))
 }
 
 // notify queues a notification; false if more than limit bytes of them wait already.
 func (o *output) notify(event []byte, limit int) bool {
 	b := o.begin()
 	o.events += len(event)
+	o.tally.frame()
 	ok := o.events <= limit
 	o.end(append(b, event...))
 	return ok
@@ -92,7 +103,9 @@ func (o *output) connect(r *proto.ConnectResponse) {
 	if r.Password == nil {
 		r.Password = make([]byte, proto.PasswordSize)
 	}
-	o.end(serve.AppendConnect(o.begin(), r))
+	b := o.begin()
+	o.tally.frame()
+	o.end(serve.AppendConnect(b, r))
 }
 
 // finish lets nothing follow what is queued.
@@ -146,6 +159,9 @@ func (c *Client) take() (b []byte, held bool) {
 			return nil, true
 		}
 		o.held = 0
+	}
+	if len(o.buf) > 0 && !o.failed {
+		o.tally.tell(&c.p.Stats, len(o.buf), o.events)
 	}
 	return o.take(), false
 }

@@ -57,6 +57,7 @@ type Pipeline struct {
 	watches *watch.Table
 	buffers *sync.Pool // for the outputs of all clients
 	Stats   Stats
+	digests digests
 
 	mu   sync.RWMutex // the tree's, and which it is
 	tree *tree.Tree
@@ -96,6 +97,7 @@ func New(cfg Config) *Pipeline {
 	p.roomy = sync.NewCond(&p.room)
 	p.apply.init()
 	p.apply.busy.clock = cfg.Clock
+	p.apply.spaces.set = &p.Stats.WriteBytes
 	return p
 }
 
@@ -121,12 +123,22 @@ func (p *Pipeline) stopped() bool {
 
 // Prepare appends the entry of each slot's request to dst (peer.Service).
 func (p *Pipeline) Prepare(dst []txn.Entry, slots []txn.Slot) []txn.Entry {
-	now := p.cfg.WallMillis()
+	now, begun := p.cfg.WallMillis(), p.cfg.Clock()
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	for _, s := range slots {
+		if s.Request.Op == proto.OpCloseSession {
+			at := p.cfg.Clock()
+			dst = append(dst, p.prepper.Prepare(s.Request, s.Zxid, now))
+			p.Stats.CloseSessionTime.Observe((p.cfg.Clock() - at).Milliseconds())
+			continue
+		}
 		dst = append(dst, p.prepper.Prepare(s.Request, s.Zxid, now))
 	}
+	n := int64(len(slots))
+	p.Stats.Prepared.Add(n)
+	p.Stats.PrepareBatch.Observe(n)
+	p.Stats.PrepareTime.ObserveN((p.cfg.Clock()-begun).Milliseconds()/max(n, 1), n)
 	return dst
 }
 
@@ -183,32 +195,3 @@ func (p *Pipeline) Walk(begin func(*tree.Walk) (NodeWriter, error), end func() e
 	}
 	return end()
 }
-
-// Stats counts what goes through. Times are in nanoseconds.
-type Stats struct {
-	Received, Events             atomic.Int64 // requests read, notifications sent
-	Requests                     atomic.Int64 // answered
-	LatencySum, LatencyMax       atomic.Int64
-	LatencyMin                   atomic.Int64 // plus one; 0 = none yet
-	Outstanding, Connections     atomic.Int64
-	EventOverflows, DigestErrors atomic.Int64
-	ReadsHeld                    atomic.Int64 // replies to reads that had to wait for a lease
-}
-
-// answered records n requests that took d each.
-func (s *Stats) answered(n int64, d time.Duration) {
-	if n == 0 {
-		return
-	}
-	s.Requests.Add(n)
-	s.LatencySum.Add(n * int64(d))
-	if m := s.LatencyMax.Load(); int64(d) > m {
-		s.LatencyMax.CompareAndSwap(m, int64(d))
-	}
-	if m := s.LatencyMin.Load(); m == 0 || int64(d)+1 < m {
-		s.LatencyMin.CompareAndSwap(m, int64(d)+1)
-	}
-}
-
-// Sent returns how many replies and notifications there were.
-func (s *Stats) Sent() int64 { return s.Requests.Load() + s.Events.Load() }

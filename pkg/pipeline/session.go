@@ -180,6 +180,7 @@ func (p *Pipeline) Open(c *Client, timeout time.Duration) bool {
 	if !ok {
 		return false
 	}
+	p.Stats.Ops.count(proto.OpCreateSession, 1)
 	p.submit(c.term, []*proto.Request{req})
 	return p.answered(c)
 }
@@ -212,6 +213,7 @@ func (p *Pipeline) answered(c *Client) bool {
 // False: it was refused, which the answer says, or the term is over and there is no answer; the connection is to be
 // closed behind it.
 func (p *Pipeline) Attach(c *Client, id int64, password []byte, timeout time.Duration) bool {
+	p.Stats.ConnectionRevalidates.Add(1)
 	p.expel(id)
 	if !session.PasswordOK(id, password) {
 		c.refuse()

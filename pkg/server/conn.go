@@ -25,6 +25,8 @@ type conn struct {
 	client atomic.Pointer[pipeline.Client] // nil before the handshake
 	in     frames
 	closer sync.Once
+	since  time.Time   // when it was accepted
+	asks   atomic.Bool // a four-letter word
 }
 
 func newConn(s *Server, tcp *net.TCPConn) (*conn, error) {
@@ -33,7 +35,7 @@ func newConn(s *Server, tcp *net.TCPConn) (*conn, error) {
 		return nil, fmt.Errorf("server: connection: %w", err)
 	}
 	ip := tcp.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap().WithZone("").String()
-	return &conn{srv: s, tcp: tcp, raw: raw, ip: ip}, nil
+	return &conn{srv: s, tcp: tcp, raw: raw, ip: ip, since: time.Now()}, nil
 }
 
 // Close closes the socket; the reader finds out by its next read.
@@ -65,9 +67,10 @@ func (c *conn) TryWrite(b []byte) (n int, err error) {
 }
 
 func (c *conn) info() ConnInfo {
-	i := ConnInfo{Remote: c.tcp.RemoteAddr().String()}
+	i := ConnInfo{Remote: c.tcp.RemoteAddr().String(), Since: c.since, Asks: c.asks.Load()}
 	if p := c.client.Load(); p != nil {
 		i.Session, i.Timeout, i.Queued = p.SessionID(), p.Timeout(), p.Queued()
+		i.Counts, i.Heard = p.Counts(), p.LastHeard()
 	}
 	return i
 }
@@ -106,17 +109,14 @@ func (c *conn) handshake() error {
 	_ = c.tcp.SetReadDeadline(time.Now().Add(c.srv.cfg.HandshakeTimeout))
 	head, err := c.in.peek(4)
 	if err != nil {
-		return deadline(err)
+		return c.deadline(err)
 	}
-	if c.srv.cfg.FourLetter != nil {
-		if text, ok := c.srv.cfg.FourLetter(string(head)); ok {
-			_, err := c.tcp.Write(text)
-			return errors.Join(err, errAnswered)
-		}
+	if done, err := c.fourLetter(string(head)); done {
+		return err
 	}
 	frame, err := c.in.next(c.srv.cfg.MaxFrame)
 	if err != nil {
-		return deadline(err)
+		return c.deadline(err)
 	}
 	_ = c.tcp.SetReadDeadline(time.Time{})
 	d := jute.NewDecoder(frame)
@@ -127,8 +127,24 @@ func (c *conn) handshake() error {
 	return c.connect(&r)
 }
 
-func deadline(err error) error {
+// fourLetter answers a word of four letters, if that is what a connection begins with.
+func (c *conn) fourLetter(word string) (done bool, err error) {
+	if c.srv.cfg.FourLetter == nil {
+		return false, nil
+	}
+	c.asks.Store(true)
+	text, ok := c.srv.cfg.FourLetter(word, c.in.rest()[4:])
+	if !ok {
+		c.asks.Store(false)
+		return false, nil
+	}
+	_, err = c.tcp.Write(text)
+	return true, errors.Join(err, errAnswered)
+}
+
+func (c *conn) deadline(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.srv.Stats.Sessionless.Add(1)
 		return errors.New("server: no handshake in time")
 	}
 	return err
@@ -138,8 +154,11 @@ func deadline(err error) error {
 // answer, and the client tries another server.
 func (c *conn) connect(r *proto.ConnectRequest) error {
 	p := c.srv.cfg.Pipeline
+	c.srv.Stats.Requests.Add(1)
+	p.Stats.Received.Add(1)
 	client := p.NewClient(c, c.ip, r.HasReadOnly)
 	if !p.Admit(client) {
+		c.srv.Stats.NotServed.Add(1)
 		return errAnswered
 	}
 	if last := p.LastZxid(); r.LastZxidSeen > last {
@@ -168,6 +187,9 @@ func (c *conn) connect(r *proto.ConnectRequest) error {
 func (c *conn) requests(client *pipeline.Client) error {
 	for {
 		if err := c.in.fill(); err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				c.srv.Stats.Dropped.Add(1)
+			}
 			return err
 		}
 		client.Begin()

@@ -100,6 +100,9 @@ func (f *frames) peek(n int) ([]byte, error) {
 	return f.buf[f.r : f.r+n], nil
 }
 
+// rest returns what has been read and not taken.
+func (f *frames) rest() []byte { return f.buf[f.r:f.w] }
+
 // next waits for a frame.
 func (f *frames) next(limit int) ([]byte, error) {
 	for {

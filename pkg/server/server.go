@@ -8,9 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/zabd/zabd/pkg/metrics"
 	"github.com/zabd/zabd/pkg/pipeline"
 )
 
@@ -23,8 +23,9 @@ type Config struct {
 	MaxPerAddress          int           // connections from one address; 0 = no limit
 	MaxTotal               int           // 0 = no limit
 	HandshakeTimeout       time.Duration // until a connection must have a session
-	// FourLetter answers a four-letter word; false when it is none, so that the bytes are a frame's length.
-	FourLetter func(word string) ([]byte, bool)
+	// FourLetter answers a four-letter word, behind which rest was read; false when it is none, so that the bytes are a
+	// frame's length.
+	FourLetter func(word string, rest []byte) ([]byte, bool)
 }
 
 // A Server serves clients on any number of listeners.
@@ -39,8 +40,16 @@ type Server struct {
 	listeners []net.Listener
 	buffers   sync.Pool // of *[readSize]byte, for input
 	done      sync.WaitGroup
-	Accepted  atomic.Int64
-	Rejected  atomic.Int64
+	Stats     Stats
+}
+
+// Stats counts what becomes of connections. The tags are ZooKeeper's names.
+type Stats struct {
+	Requests    metrics.Counter `metric:"connection_request_count"` // handshakes
+	Rejected    metrics.Counter `metric:"connection_rejected"`      // by a limit
+	Dropped     metrics.Counter `metric:"connection_drop_count"`    // by the client, without closing its session
+	Sessionless metrics.Counter `metric:"sessionless_connections_expired"`
+	NotServed   metrics.Counter `metric:"cnxn_closed_without_zk_server_running"`
 }
 
 // New returns a server that serves nobody yet.
@@ -74,10 +83,9 @@ func (s *Server) accept(l net.Listener) {
 			}
 			continue
 		}
-		s.Accepted.Add(1)
 		tc, ok := nc.(*net.TCPConn)
 		if !ok || !s.admit(tc) {
-			s.Rejected.Add(1)
+			s.Stats.Rejected.Add(1)
 			_ = nc.Close()
 		}
 	}
@@ -150,6 +158,21 @@ type ConnInfo struct {
 	Session int64
 	Timeout time.Duration
 	Queued  int
+	Since   time.Time     // when it was accepted
+	Asks    bool          // a four-letter word, and nothing else
+	Heard   time.Duration // when its client was heard of, by the pipeline's clock
+	Counts  pipeline.ConnStats
+}
+
+// ResetConns lets the counts of all connections begin anew.
+func (s *Server) ResetConns() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if p := c.client.Load(); p != nil {
+			p.ResetCounts()
+		}
+	}
 }
 
 // Conns describes the connections of now, in no order.

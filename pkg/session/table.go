@@ -147,3 +147,15 @@ func (t *Table) Expire(now time.Duration, heard func(id int64) (last, timeout ti
 	}
 	return expired
 }
+
+// Due returns all sessions by when they are due, in order of their ids.
+func (t *Table) Due() map[time.Duration][]int64 {
+	all := make(map[time.Duration][]int64, len(t.buckets))
+	for due, i := range t.buckets {
+		for ; i != none; i = t.seats[i].next {
+			all[due] = append(all[due], t.seats[i].id)
+		}
+		slices.Sort(all[due])
+	}
+	return all
+}

@@ -223,3 +223,15 @@ func (n *Node) onApplied(z proto.Zxid, ef *Effects) {
 		}
 	}
 }
+
+// PendingSyncs returns how many syncs of clients wait for a commit; 0 unless this server leads.
+func (n *Node) PendingSyncs() int {
+	if n.lead == nil {
+		return 0
+	}
+	waiting := len(n.lead.syncs)
+	for _, x := range n.lead.learners {
+		waiting += len(x.syncs)
+	}
+	return waiting
+}

@@ -125,6 +125,8 @@ type Stats struct {
 	Dropped        int // learners that were too slow
 	Proposals      int64
 	Commits        int64
+	Revalidated    int64 // times that a learner has asked whether a session lives
+	Expired        int64 // sessions that a leader has found silent for too long
 }
 
 // forever is the lease of a server that needs nobody.

@@ -39,6 +39,7 @@ func (n *Node) expire(ef *Effects) {
 	for _, id := range n.sessions.Expire(n.now, n.cfg.Clients.Heard) {
 		n.cfg.Clients.Expiring(id)
 		if n.lead != nil {
+			n.Stats.Expired++
 			n.admit(&proto.Request{Session: id, Op: proto.OpCloseSession}, session.Self, ef)
 		}
 	}
@@ -97,7 +98,16 @@ func (n *Node) onValidate(x *learner, p *Packet, ef *Effects) {
 		n.turnAway(x, ef, "REVALIDATE of %d bytes", len(p.Data))
 		return
 	}
+	n.Stats.Revalidated++
 	d := jute.NewDecoder(p.Data)
 	t := session.Touch{ID: d.Long(), Timeout: time.Duration(d.Int()) * time.Millisecond}
 	n.send(x, validateAnswer(t.ID, n.move(t, int64(x.link))), ef)
+}
+
+// SessionsDue returns the ids of the sessions that are tracked, by when they are due; nil if others track them.
+func (n *Node) SessionsDue() map[time.Duration][]int64 {
+	if n.lead == nil {
+		return nil
+	}
+	return n.sessions.Due()
 }

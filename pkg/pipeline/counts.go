@@ -1,0 +1,84 @@
+package pipeline
+
+import (
+	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/txn"
+)
+
+// stepCounts are the apply loop's, of the step that it is at.
+type stepCounts struct {
+	waited  int64 // milliseconds since the first of what it has taken was delivered
+	wall    int64 // milliseconds since 1970
+	writes  int64
+	reads   int64 // that have waited for a write
+	drained int64 // sessions that have nothing more to wait for
+}
+
+func (p *Pipeline) beginStep() {
+	a := &p.apply
+	a.since = p.cfg.Clock()
+	a.step = stepCounts{waited: (a.since - a.came).Milliseconds(), wall: p.cfg.WallMillis()}
+}
+
+func (p *Pipeline) endStep() {
+	st, s := &p.Stats, &p.apply.step
+	st.StepTime.Observe((p.cfg.Clock() - p.apply.since).Milliseconds())
+	st.WritesIssued.Observe(s.writes)
+	st.ReadsIssued.Observe(s.reads)
+	st.QueuesDrained.Observe(s.drained)
+}
+
+// countTxn counts the txn that was applied.
+func (p *Pipeline) countTxn() {
+	a := &p.apply
+	a.step.writes++
+	p.Stats.Propagation.Observe(a.step.wall - a.txn.Time)
+	if a.txn.HasDigest && a.txn.Zxid%digestEvery == 0 {
+		p.digests.add(DigestPoint{a.txn.Zxid, p.tree.Digest()})
+	}
+	if a.txn.Header.Type != proto.OpMulti {
+		a.countWrite(a.txn.Header.Type, &a.txn.Body)
+		return
+	}
+	for i := range a.txn.Subs {
+		a.countWrite(a.txn.Subs[i].Type, &a.txn.Subs[i])
+	}
+}
+
+func (a *applier) countWrite(typ proto.Op, b *txn.Body) {
+	switch typ {
+	case proto.OpCreate, proto.OpCreate2, proto.OpCreateContainer, proto.OpCreateTTL, proto.OpSetData:
+		a.spaces.observe(b.Path, len(b.Path)+len(b.Data))
+	case proto.OpDelete, proto.OpDeleteContainer:
+		a.spaces.observe(b.Path, len(b.Path))
+	}
+}
+
+// countEvents counts the watchers that were told of one change.
+func (p *Pipeline) countEvents(typ proto.EventType, told int64) {
+	st := &p.Stats
+	st.Events.Add(told)
+	st.WatchBytes.Add(told * int64(len(p.apply.event)))
+	switch typ {
+	case proto.EventCreated:
+		st.CreatedWatchers.Observe(told)
+	case proto.EventDeleted:
+		st.DeletedWatchers.Observe(told)
+	case proto.EventDataChanged:
+		st.ChangedWatchers.Observe(told)
+	case proto.EventChildrenChanged:
+		st.ChildrenWatchers.Observe(told)
+	}
+}
+
+// countReads counts the reads of a session that were answered behind its write.
+func (p *Pipeline) countReads(n int64, drained bool) {
+	p.apply.step.reads += n
+	p.Stats.ReadsBehind.Observe(n)
+	if n > 0 {
+		p.Stats.ReadsFromQueue.Observe(n)
+	}
+	if drained {
+		p.apply.step.drained++
+	}
+}
