@@ -127,8 +127,9 @@ func (u *user) chat(rng *rand.Rand) {
 			f := [][]byte{
 				frame(xid, proto.OpSetData, set("/")), frame(xid, proto.OpGetData, get("/", true)),
 				frame(xid, proto.OpSync, get("/", false)), frame(xid, proto.OpCreate, create("/e", 3)),
-				frame(xid, proto.OpGetChildren, get("/", true)),
-			}[rng.IntN(5)]
+				frame(xid, proto.OpGetChildren, get("/", true)), frame(xid, proto.OpAddWatch, addWatch("/", proto.ModePersistent)),
+				frame(xid, proto.OpAddWatch, addWatch("/", proto.ModeRecursive)),
+			}[rng.IntN(7)]
 			if _, err := u.Handle(f); err != nil {
 				u.rig.t.Error(err)
 			}
