@@ -87,6 +87,7 @@ func TestZKCli(t *testing.T) {
 	t.Run("modes", func(t *testing.T) { zkCliModes(t, z) })
 	t.Run("stat", func(t *testing.T) { zkCliStat(t, z) })
 	t.Run("watches", func(t *testing.T) { zkCliWatches(t, z) })
+	t.Run("persistent watches", func(t *testing.T) { zkCliPersistent(t, z) })
 	t.Run("deleteall", func(t *testing.T) { zkCliDeleteAll(t, z) })
 	t.Run("size", func(t *testing.T) { zkCliSize(t, s, z, view) })
 	other := startZKCli(t, s, 10000)
@@ -193,6 +194,35 @@ func zkCliWatches(t *testing.T, z *zkCli) {
 	}
 }
 
+func zkCliPersistent(t *testing.T, z *zkCli) {
+	before := strings.Count(z.tail(), "state:SyncConnected type:Node")
+	z.says(t, "create /pw")
+	z.says(t, "addWatch -m PERSISTENT /pw")
+	for range 2 {
+		z.fires(t, "set /pw x", "NodeDataChanged", "/pw")
+	}
+	z.fires(t, "create /pw/c", "NodeChildrenChanged", "/pw")
+	z.says(t, "set /pw/c x") // a grandchild's matter
+	z.says(t, "addWatch -m PERSISTENT_RECURSIVE /pr")
+	z.fires(t, "create /pr", "NodeCreated", "/pr")
+	z.fires(t, "create /pr/c", "NodeCreated", "/pr/c")
+	z.fires(t, "create /pr/c/d", "NodeCreated", "/pr/c/d")
+	z.fires(t, "set /pr/c/d x", "NodeDataChanged", "/pr/c/d")
+	z.fires(t, "delete /pr/c/d", "NodeDeleted", "/pr/c/d")
+	z.says(t, "removewatches /pw")
+	z.says(t, "removewatches /pr")
+	z.says(t, "removewatches /pr", `No such watcher for /pr`)
+	z.says(t, "set /pw y")
+	z.says(t, "delete /pr/c")
+	if n := strings.Count(z.tail(), "state:SyncConnected type:Node"); n != before+8 {
+		t.Fatalf("%d events, want 8:\n%s", n-before, z.tail())
+	}
+	z.says(t, "create -e /pw/mine")
+	z.says(t, "getEphemerals /pw", `\[/pw/mine\]`)
+	z.says(t, "getAllChildrenNumber /pw", `(?m)^2$`)
+	z.says(t, "whoami", `(?m)^ip: `)
+}
+
 func zkCliDeleteAll(t *testing.T, z *zkCli) {
 	for _, path := range []string{"/d", "/d/a", "/d/a/b", "/d/a/b/c", "/d/e"} {
 		z.says(t, "create "+path, `Created `+path+`\n`)
@@ -256,6 +286,7 @@ func TestZKCliServerCrash(t *testing.T) {
 	owner := regexp.MustCompile(`ephemeralOwner = (0x[0-9a-f]+)\n`)
 	before := owner.FindStringSubmatch(z.says(t, "stat /mine", owner.String()))[1]
 	z.says(t, "get -w /kept", `(?m)^data$`)
+	z.says(t, "addWatch -m PERSISTENT_RECURSIVE /kept")
 	s.crash(t)
 	z.expect(t, regexp.MustCompile(`state:Disconnected type:None`))
 	z.expect(t, regexp.MustCompile(`state:SyncConnected type:None`))
@@ -268,6 +299,8 @@ func TestZKCliServerCrash(t *testing.T) {
 		t.Fatalf("the session after the crash is %s, want %s", got, before)
 	}
 	z.fires(t, "set /kept other", "NodeDataChanged", "/kept")
+	z.fires(t, "create /kept/c", "NodeCreated", "/kept/c")
+	z.fires(t, "set /kept again", "NodeDataChanged", "/kept")
 	z.quit(t)
 	names, _, err := s.connect(t).Children("/")
 	if err != nil || len(names) != 2 {
