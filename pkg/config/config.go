@@ -61,6 +61,11 @@ type Config struct {
 	SuperDigest          string
 	SkipACL              bool
 	ExtendedTypesEnabled bool
+	Emulate353TTLNodes   bool // owners of TTL nodes are read as ZooKeeper 3.5.3 wrote them, too
+
+	ContainerCheckInterval time.Duration // between two looks for containers and TTL nodes that can go
+	ContainerMaxPerMinute  int           // of those
+	ContainerMaxNeverUsed  time.Duration // until a container goes that never had a child; 0 = never
 
 	Ensemble
 }
@@ -144,6 +149,7 @@ func Default() Config {
 		ForceSync:      true, FsyncWarning: time.Second, MaxBatchSize: 1000, SerializeLastZxid: true, CloseSessionTxn: true,
 		AutopurgeSnapRetainCount: 3, DBAutocreate: true, DatadirAutocreate: true,
 		FourLetterWhitelist: []string{"srvr"}, DigestEnabled: true,
+		ContainerCheckInterval: time.Minute, ContainerMaxPerMinute: 10_000,
 		Ensemble: Ensemble{
 			StandaloneEnabled: true, CnxTimeout: 5 * time.Second, ElectionPortBindRetry: 3,
 			MinNotificationInterval: 200 * time.Millisecond, MaxNotificationInterval: time.Minute,

@@ -77,7 +77,6 @@ func TestRefusals(t *testing.T) {
 		{"clients of one ensemble only", "dataDir=/d\nensembleAuthName=a", ":2: ensembleAuthName", "which ensemble"},
 		{"SASL of clients", "dataDir=/d\nsessionRequireClientSASLAuth=true", ":2: sessionRequireClientSASLAuth", "has no SASL"},
 		{"clients that authenticate", "dataDir=/d\nenforce.auth.enabled=true", ":2: enforce.auth.enabled", "does not make clients"},
-		{"ids of TTL nodes of 3.5.3", "dataDir=/d\nemulate353TTLNodes=true", ":2: emulate353TTLNodes", "3.5.3"},
 		{"an oracle", "dataDir=/d\noraclePath=/o", ":2: oraclePath", "no oracle"},
 		{"groups of voters", "dataDir=/d\ngroup.1=1:2:3", ":2: group.1", "later release"},
 		{"weights of voters", "dataDir=/d\nweight.1=2", ":2: weight.1", "later release"},

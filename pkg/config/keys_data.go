@@ -86,19 +86,20 @@ var dataKeys = []key{
 		effect: "Permits nodes with a time to live; then 255 is no id of a server.", test: "pkg/config.TestMyIDFile",
 	},
 	{
-		name: "emulate353TTLNodes", takes: refused("ids of TTL nodes as in 3.5.3 are not read in this release"), def: "false",
-		effect: "`true` refuses the start: nodes of 3.5.3 would be taken for others.", test: "pkg/config.TestRefusals",
+		name: "emulate353TTLNodes", takes: yesNo(func(c *Config) *bool { return &c.Emulate353TTLNodes }), def: "false",
+		effect: "With extended types, reads TTL nodes as ZooKeeper 3.5.3 wrote them, too.", test: "pkg/daemon.TestTTLNodesOf353",
 	},
 	{
-		name: "znode.container.checkIntervalMs", takes: later("the removal of empty containers", "60000"), def: "60000",
-		effect: "Containers stay in this release.", test: "pkg/config.TestKeysOfLaterReleases",
+		name: "znode.container.checkIntervalMs", takes: millis(func(c *Config) *time.Duration { return &c.ContainerCheckInterval }, 1), def: "60000",
+		effect: "How often the leader looks for containers and TTL nodes that have outlived their use, and removes them.",
+		test:   "pkg/daemon.TestContainersAndTTLNodesGo",
 	},
 	{
-		name: "znode.container.maxPerMinute", takes: later("the removal of empty containers", "10000"), def: "10000",
-		effect: "Containers stay in this release.", test: "pkg/config.TestKeysOfLaterReleases",
+		name: "znode.container.maxPerMinute", takes: number(func(c *Config) *int { return &c.ContainerMaxPerMinute }, 1, math.MaxInt32), def: "10000",
+		effect: "How many of them are removed in a minute.", test: "pkg/daemon.TestContainersAndTTLNodesGo",
 	},
 	{
-		name: "znode.container.maxNeverUsedIntervalMs", takes: later("the removal of empty containers", "0"), def: "0",
-		effect: "Containers stay in this release.", test: "pkg/config.TestKeysOfLaterReleases",
+		name: "znode.container.maxNeverUsedIntervalMs", takes: millis(func(c *Config) *time.Duration { return &c.ContainerMaxNeverUsed }, 0), def: "0",
+		effect: "After how long a container goes that never had a child; 0 = never.", test: "pkg/daemon.TestContainersNeverUsedGo",
 	},
 }

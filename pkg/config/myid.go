@@ -73,10 +73,7 @@ func (l *loader) readID(path string, c *Config) (ensemble.ID, error) {
 	if err != nil {
 		return 0, fmt.Errorf("config: %w", err)
 	}
-	most := 255
-	if c.ExtendedTypesEnabled {
-		most = 254 // 255 marks the owner of a node with a time to live
-	}
+	most := mostID(c)
 	id, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil || id < 1 || id > most {
 		return 0, &Error{Source: path, Reason: fmt.Sprintf("%.20q is not a number from 1 to %d", text, most)}
@@ -84,9 +81,20 @@ func (l *loader) readID(path string, c *Config) (ensemble.ID, error) {
 	return ensemble.ID(id), nil
 }
 
+// mostID returns the largest id: 255 marks the owner of a node with a time to live, where there may be such.
+func mostID(c *Config) int {
+	if c.ExtendedTypesEnabled {
+		return 254
+	}
+	return 255
+}
+
 // storeID writes the id that was found by address into the file, so that from then on it stays with the data.
 func (l *loader) storeID(c *Config, own serverLine) error {
 	path := idFile(c)
+	if most := mostID(c); int(own.member.ID) > most {
+		return &Error{Source: path, Reason: fmt.Sprintf("this is server %d, and extendedTypesEnabled needs ids from 1 to %d", own.member.ID, most)}
+	}
 	if err := l.host.store(path, fmt.Appendln(nil, own.member.ID), c.DatadirAutocreate); err != nil {
 		return fmt.Errorf("config: write %s: %w", path, err)
 	}

@@ -34,6 +34,7 @@ func TestTheServerFindsItsLineByAddress(t *testing.T) {
 		{"no line, and a name that is not known", byName, named(nil, "10.0.0.9"), 0, "not found: one, two"},
 		{"two lines", byName, named(names, "10.0.0.1", "10.0.0.2"), 0, "several servers have an address of this host: server.1 at "},
 		{"all on one host", limits + strings.ReplaceAll("server.1=HOST:1:2\nserver.2=HOST:3:4\nserver.3=HOST:5:6", "HOST", "127.0.0.1"), named(nil, "10.0.0.1"), 0, "server.3 at "},
+		{"an id that extended types leave no room for", limits + "extendedTypesEnabled=true\nserver.1=10.0.0.1:1:2\nserver.255=10.0.0.2:1:2", named(nil, "10.0.0.2"), 0, "this is server 255, and extendedTypesEnabled needs ids from 1 to 254"},
 		{"a line for every host", limits + "server.1=0.0.0.0:1:2\nserver.2=10.0.0.2:1:2", named(nil, "10.0.0.1"), 0, "no server line"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

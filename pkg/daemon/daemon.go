@@ -129,7 +129,7 @@ func (s *Server) recover(fs vfs.FS) (*datadir.Recovered, error) {
 		ForceSync: s.cfg.ForceSync, Digest: s.cfg.DigestEnabled, Sole: s.cfg.Members == nil,
 		SnapshotSizeFactor: s.cfg.SnapshotSizeFactor,
 		TrustEmpty:         s.cfg.SnapshotTrustEmpty, NeedInitialize: !s.cfg.DBAutocreate,
-		NeedDirectory: !s.cfg.DatadirAutocreate, NoExtended: !s.cfg.ExtendedTypesEnabled,
+		NeedDirectory: !s.cfg.DatadirAutocreate, Types: treeTypes(&s.cfg),
 		Rand: rand.IntN, Warn: func(text string) { s.log.Warn(text) },
 	})
 	if err != nil {
@@ -159,6 +159,10 @@ func maxPacket(cfg *config.Config) int { return maxEntry(cfg) + 64<<10 }
 // maxEntry returns the longest payload that ZooKeeper reads back from a log: jute.maxbuffer and as much again.
 func maxEntry(cfg *config.Config) int { return 2 * cfg.JuteMaxBuffer }
 
+func treeTypes(cfg *config.Config) tree.Types {
+	return tree.Types{NoTTL: !cfg.ExtendedTypesEnabled, TTL353: cfg.Emulate353TTLNodes}
+}
+
 func (s *Server) clock() time.Duration { return time.Since(s.started) }
 
 // assemblePipeline joins what serves clients around a recovered tree.
@@ -176,6 +180,9 @@ func (s *Server) assemblePipeline(rec *datadir.Recovered) {
 		WallMillis: func() int64 { return time.Now().UnixMilli() },
 		Auth:       auth.Options{SuperDigest: cfg.SuperDigest},
 		SkipACL:    cfg.SkipACL, Outstanding: cfg.GlobalOutstandingLimit, EventBytes: cfg.NotificationBytes,
+		Reaping: pipeline.Reaping{
+			Interval: cfg.ContainerCheckInterval, PerMinute: cfg.ContainerMaxPerMinute, NeverUsed: cfg.ContainerMaxNeverUsed,
+		},
 	})
 	s.clients = server.New(server.Config{
 		Pipeline: s.pipeline, Log: s.log, MaxFrame: cfg.JuteMaxBuffer,

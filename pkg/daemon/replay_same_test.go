@@ -23,12 +23,24 @@ import (
 // nearlyOverflown writes a snapshot with the node /over, below which nearly 2^31 nodes have been made.
 func nearlyOverflown(t *testing.T, dir string) {
 	t.Helper()
+	writeSnapshot(t, dir, []string{"/over"}, func(path string, st *proto.StatPersisted) {
+		if path == "/over" {
+			st.Cversion = math.MaxInt32 - 2
+		}
+	})
+}
+
+// writeSnapshot writes a snapshot with empty nodes at zxid 2, as change leaves them.
+func writeSnapshot(t *testing.T, dir string, paths []string, change func(path string, st *proto.StatPersisted)) {
+	t.Helper()
 	var r tree.Result
 	tr := tree.New()
-	tr.Apply(&txn.Txn{
-		Header: txn.Header{Zxid: 2, Type: proto.OpCreate},
-		Body:   txn.Body{Path: "/over", Data: []byte{}, ACL: proto.WorldAll(), ParentCVersion: 1},
-	}, &r)
+	for i, path := range paths {
+		tr.Apply(&txn.Txn{
+			Header: txn.Header{Zxid: 2, Type: proto.OpCreate},
+			Body:   txn.Body{Path: path, Data: []byte{}, ACL: proto.WorldAll(), ParentCVersion: int32(i) + 1},
+		}, &r)
+	}
 	if err := os.MkdirAll(filepath.Join(dir, "version-2"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -39,9 +51,7 @@ func nearlyOverflown(t *testing.T, dir string) {
 	walk := tr.NewWalk()
 	w := snapshot.NewWriter(f, nil, walk.ACLs)
 	walk.Next(100, func(path string, data []byte, acl int64, st *proto.StatPersisted) {
-		if path == "/over" {
-			st.Cversion = math.MaxInt32 - 2
-		}
+		change(path, st)
 		w.Node(path, data, acl, st)
 	})
 	if err := errors.Join(w.Flush(), w.Finish(2, 0, false), f.Close()); err != nil {
@@ -145,7 +155,7 @@ func normal(op proto.Op, b []byte) (string, error) {
 		var r proto.PathReply
 		err := r.Decode(&d)
 		return r.Path, err
-	case proto.OpCreate2:
+	case proto.OpCreate2, proto.OpCreateContainer, proto.OpCreateTTL:
 		var r proto.CreateReply
 		err := r.Decode(&d)
 		return r.Path + statText(r.Stat), err

@@ -82,7 +82,7 @@ func (t trees) Send(w io.Writer, begin func(proto.Zxid) error) error {
 // Restore implements peer.Trees.
 func (t trees) Restore(r io.Reader, at proto.Zxid) (any, error) {
 	received := tree.Empty()
-	received.NoExtendedTypes = !t.s.cfg.ExtendedTypesEnabled
+	received.Types = treeTypes(&t.s.cfg)
 	if err := snapshot.ReadStream(r, received, at, t.limit); err != nil {
 		return nil, err
 	}

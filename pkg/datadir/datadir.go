@@ -24,6 +24,7 @@ import (
 
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/snapshot"
+	"github.com/zabd/zabd/pkg/tree"
 	"github.com/zabd/zabd/pkg/txn"
 	"github.com/zabd/zabd/pkg/txnlog"
 	"github.com/zabd/zabd/pkg/vfs"
@@ -81,7 +82,8 @@ type Options struct {
 	TrustEmpty     bool // logs without any snapshot start from an empty tree
 	NeedInitialize bool // without data, begin only if the file initialize is there; else Last is -1
 	NeedDirectory  bool // do not make the directories
-	NoExtended     bool // owners of TTL nodes are sessions (extended types are off)
+
+	Types tree.Types // how the owners of nodes are read
 
 	Rand   func(n int) int // spreads the snapshots of an ensemble's servers; nil = none of that
 	Warn   func(string)    // told what is survived; from any goroutine

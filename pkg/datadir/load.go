@@ -114,7 +114,7 @@ func (d *Dir) Reload() (*Recovered, error) {
 }
 
 func (d *Dir) configure(t *tree.Tree) *tree.Tree {
-	t.NoExtendedTypes = d.o.NoExtended
+	t.Types = d.o.Types
 	return t
 }
 

@@ -169,10 +169,11 @@ func (p *Peer) carryOut() {
 
 func (p *Peer) carryOutRare() {
 	ef := &p.eff
-	if ef.Lead {
+	s := p.node.Serving()
+	if ef.Lead || s && !p.serving && p.node.Role() == zab.Standalone {
 		p.cfg.Service.Lead()
 	}
-	if s := p.node.Serving(); s != p.serving {
+	if s != p.serving {
 		p.publish()
 		p.serving = s
 		if s {

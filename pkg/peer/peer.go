@@ -83,7 +83,7 @@ type Trees interface {
 type Service interface {
 	// Prepare appends the entry of each request to dst, in order.
 	Prepare(dst []txn.Entry, batch []txn.Slot) []txn.Entry
-	// Lead says that nothing is in preparation any more.
+	// Lead says that nothing is in preparation any more, and that this server leads from the next Serve until Unserve.
 	Lead()
 	// Deliver takes what happens to the tree, in order. It keeps what is in the slice and not the slice.
 	Deliver(ds []txn.Delivery)

@@ -45,6 +45,7 @@ type Config struct {
 	SkipACL     bool
 	Outstanding int // requests that may wait before a client with one of its own is read no further
 	EventBytes  int // of notifications that may wait for one connection
+	Reaping     Reaping
 	// ServeWait is how long a handshake waits for clients to be served; 0 = a second.
 	ServeWait time.Duration
 }
@@ -63,6 +64,7 @@ type Pipeline struct {
 	tree *tree.Tree
 
 	newest *term // the peer loop's: the term of the last Serve, until Unserve
+	leads  bool  // the peer loop's: the next term is a leader's
 
 	smu      sync.RWMutex // guards what follows; held while the replicator is told, so that Unserve comes before or after
 	term     *term        // nil while clients are not served
@@ -142,8 +144,11 @@ func (p *Pipeline) Prepare(dst []txn.Entry, slots []txn.Slot) []txn.Entry {
 	return dst
 }
 
-// Lead forgets what is in preparation: a leadership begins (peer.Service).
-func (p *Pipeline) Lead() { p.prepper.Reset() }
+// Lead forgets what is in preparation: a leadership begins, with the next Serve (peer.Service).
+func (p *Pipeline) Lead() {
+	p.prepper.Reset()
+	p.leads = true
+}
 
 // LastZxid returns the last zxid applied.
 func (p *Pipeline) LastZxid() proto.Zxid {

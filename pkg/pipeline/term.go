@@ -12,6 +12,7 @@ import (
 // A term is one stretch of time in which clients are served, from Serve to Unserve. A client belongs to the term that it
 // came in and ends with it, so that nothing it has asked for reaches the replicator later.
 type term struct {
+	leads   bool          // this server leads
 	over    chan struct{} // closed at its end
 	lease   atomic.Int64  // a serve.Lease
 	waiting atomic.Bool   // somebody waits for extended
@@ -86,6 +87,7 @@ func (p *Pipeline) Serve() {
 		return
 	}
 	t := newTerm()
+	t.leads = p.leads
 	p.newest = t
 	p.order(func() { p.begin(t) })
 }
@@ -105,7 +107,7 @@ func (p *Pipeline) Unserve() {
 	if t == nil {
 		return
 	}
-	p.newest = nil
+	p.newest, p.leads = nil, false
 	p.smu.Lock()
 	t.end()
 	if p.term == t {
@@ -127,6 +129,9 @@ func (p *Pipeline) begin(t *term) {
 	}
 	p.term = t
 	close(p.begun)
+	if t.leads && p.cfg.Reaping.Interval > 0 {
+		go p.reapFor(t)
+	}
 }
 
 // dismiss ends all sessions' stay here. The sockets are closed aside: the apply loop has to go on.

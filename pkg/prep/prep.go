@@ -109,6 +109,9 @@ func (p *Prepper) decode(d *jute.Decoder, o *proto.MultiOp) proto.Code {
 	case proto.OpSetACL:
 		o.Path, _ = d.OptString()
 		o.ACL, o.Version = p.decodeACLs(d), d.Int()
+	case proto.OpReconfig:
+		var r proto.ReconfigRequest
+		_ = r.Decode(d)
 	default:
 		return proto.Unimplemented
 	}
@@ -141,6 +144,8 @@ func (p *Prepper) one(op proto.Op, o *proto.MultiOp, b *txn.Body) proto.Code {
 		return p.setACL(o, b)
 	case proto.OpCheck:
 		return p.check(o, b)
+	case proto.OpReconfig: // before the session is looked at
+		return proto.ReconfigDisabled
 	}
 	return proto.Unimplemented
 }

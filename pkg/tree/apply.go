@@ -144,9 +144,7 @@ func (t *Tree) create(h *txn.Header, typ proto.Op, b *txn.Body, s *SubResult, r 
 	n.owner, n.acl = owner(h, typ, b), t.acls.use(b.ACL)
 	n.data = t.heap.put(b.Data)
 	t.bytes += int64(len(b.Data))
-	if t.isSession(n.owner) {
-		t.own(n.owner, c)
-	}
+	t.register(c)
 	t.rehash(c, b.Path)
 	s.Stat = t.Stat(c)
 	r.Changes = append(r.Changes, Change{proto.EventCreated, b.Path, t.ACL(c)}, t.childrenChanged(parent, dir))
@@ -170,25 +168,6 @@ func (t *Tree) childrenChanged(parent Ref, path string) Change {
 		path = "/"
 	}
 	return Change{proto.EventChildrenChanged, path, t.ACL(parent)}
-}
-
-func (t *Tree) own(session int64, r Ref) {
-	m := t.ephemerals[session]
-	if m == nil {
-		m = make(map[Ref]struct{})
-		t.ephemerals[session] = m
-	}
-	m[r] = struct{}{}
-	t.owned++
-}
-
-func (t *Tree) disown(session int64, r Ref) {
-	m := t.ephemerals[session]
-	delete(m, r)
-	t.owned--
-	if len(m) == 0 {
-		delete(t.ephemerals, session)
-	}
 }
 
 // delete removes a node. The parent's pzxid moves even if the node is gone already.
@@ -237,9 +216,7 @@ func (t *Tree) removeLeaf(r Ref) {
 	if n.flags&flagHidden == 0 {
 		t.digest -= uint64(n.digest)
 	}
-	if t.isSession(n.owner) {
-		t.disown(n.owner, r)
-	}
+	t.unregister(r)
 	t.acls.drop(n.acl)
 	t.nodes.remove(r)
 }

@@ -39,8 +39,8 @@ func (t *Tree) LoadNode(path string, data []byte, acl int64, st *proto.StatPersi
 	if !ok {
 		return fmt.Errorf("tree: load %q, key %d: %w", path, acl, ErrACLKey)
 	}
-	if owner := uint64(st.EphemeralOwner); !t.NoExtendedTypes && owner&proto.TTLMask == proto.TTLMask && owner>>40&0xffff != 0 {
-		return fmt.Errorf("tree: load %q, owner %#x: %w", path, owner, ErrBadTTL)
+	if !t.Types.valid(st.EphemeralOwner) {
+		return fmt.Errorf("tree: load %q, owner %#x: %w", path, uint64(st.EphemeralOwner), ErrBadTTL)
 	}
 	r := root
 	if path == "" {
@@ -67,9 +67,7 @@ func (t *Tree) LoadNode(path string, data []byte, acl int64, st *proto.StatPersi
 		t.acls.lists[key].uses++
 	}
 	t.bytes += int64(len(data))
-	if t.isSession(n.owner) {
-		t.own(n.owner, r)
-	}
+	t.register(r)
 	t.rehash(r, path)
 	return nil
 }

@@ -22,6 +22,7 @@ import (
 //
 //	digest is the sum of the digests of all nodes that are not hidden
 //	ephemerals[s] holds exactly the nodes whose owner is the session s
+//	transients holds exactly the containers and TTL nodes
 //	bytes is the sum of the lengths of all paths and data
 type Tree struct {
 	nodes
@@ -36,10 +37,10 @@ type Tree struct {
 	digester   Digester
 	path       []byte // scratch
 	loading    loader
+	transients transients
 
-	// NoExtendedTypes takes the owner of a TTL node for a session, as a server does whose extended types are off. It is
-	// set before anything is loaded.
-	NoExtendedTypes bool
+	// Types says how owners are read. It is set before anything is loaded.
+	Types Types
 }
 
 // Empty returns a tree to load a snapshot into. It has a root only.
@@ -137,7 +138,7 @@ func (t *Tree) Stat(r Ref) proto.Stat {
 		Version: n.version, Cversion: n.cversion*2 - n.children, Aversion: n.aversion,
 		DataLength: int32(t.dataLen(n.data)), NumChildren: n.children, Pzxid: proto.Zxid(n.pzxid),
 	}
-	if t.isSession(n.owner) {
+	if t.Types.kind(n.owner) == ephemeral {
 		st.EphemeralOwner = n.owner
 	}
 	return st
@@ -153,19 +154,8 @@ func (t *Tree) dataLen(b blob) int {
 	return b.length()
 }
 
-// isSession tells whether an ephemeralOwner names a session.
-func (t *Tree) isSession(owner int64) bool {
-	switch {
-	case owner == 0, owner == proto.ContainerOwner:
-		return false
-	case uint64(owner)&proto.TTLMask == proto.TTLMask:
-		return t.NoExtendedTypes
-	}
-	return true
-}
-
 // IsEphemeral tells whether a node belongs to a session.
-func (t *Tree) IsEphemeral(r Ref) bool { return t.isSession(t.at(r).owner) }
+func (t *Tree) IsEphemeral(r Ref) bool { return t.Types.kind(t.at(r).owner) == ephemeral }
 
 // Data returns a node's data, nil for null. The bytes are good until the tree changes.
 func (t *Tree) Data(r Ref) []byte { return t.heap.get(t.at(r).data) }

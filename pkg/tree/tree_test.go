@@ -22,7 +22,7 @@ func (t *Tree) check(tb testing.TB) {
 	tb.Helper()
 	var digest uint64
 	var bytes int64
-	count, owned := 0, 0
+	count, owned, transients := 0, 0, 0
 	var g Digester
 	for r := root; r != none; r = t.behind(r, true) {
 		count++
@@ -36,9 +36,18 @@ func (t *Tree) check(tb testing.TB) {
 				tb.Fatalf("%s is not among the ephemerals of %#x", path, st.EphemeralOwner)
 			}
 		}
+		if k := t.Types.kind(st.EphemeralOwner); k == container || k == timed {
+			transients++
+			if i := t.transients.place[r]; t.transients.list[i] != r {
+				tb.Fatalf("%s is not among the containers and TTL nodes", path)
+			}
+		}
 		if found, ok := t.Find(path); !ok || found != r {
 			tb.Fatalf("Find(%q) = %d, %v; want %d", path, found, ok, r)
 		}
+	}
+	if transients != len(t.transients.list) || transients != len(t.transients.place) {
+		tb.Fatalf("%d containers and TTL nodes, kept as %d", transients, len(t.transients.list))
 	}
 	if digest != t.digest || bytes != t.bytes || count != t.count || owned != t.owned {
 		tb.Fatalf("digest %x bytes %d nodes %d ephemerals %d, kept as %x %d %d %d",
