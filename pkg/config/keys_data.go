@@ -8,7 +8,7 @@ import (
 var dataKeys = []key{
 	{
 		name: "preAllocSize", takes: kib(func(c *Config) *int64 { return &c.PreAllocSize }, 64), def: "65536",
-		effect: "How much of a log file is prepared ahead.", test: "pkg/daemon.TestDirectories",
+		effect: "How much of a log file is prepared ahead, and how large it gets.", test: "pkg/daemon.TestDirectories",
 	},
 	{
 		name: "snapCount", takes: number(func(c *Config) *int { return &c.SnapCount }, 2, math.MaxInt32), def: "100000",
@@ -20,7 +20,7 @@ var dataKeys = []key{
 		effect: "The same by the size of the log; 0 or less turns it off.", test: "pkg/daemon.TestSnapshotsAreTaken",
 	},
 	{
-		name: "txnLogSizeLimitInKb", takes: kib(func(c *Config) *int64 { return &c.TxnLogSizeLimit }, math.MinInt64).yet(), def: "-1",
+		name: "txnLogSizeLimitInKb", takes: kib(func(c *Config) *int64 { return &c.TxnLogSizeLimit }, math.MinInt64), def: "-1",
 		effect: "A new log file is begun, without a snapshot, where the last one would get larger; 0 or less leaves that to preAllocSize.",
 		test:   "pkg/daemon.TestLogFilesAreBounded",
 	},
@@ -33,7 +33,7 @@ var dataKeys = []key{
 		effect: "How often older ones are removed; 0 = never.", test: "pkg/daemon.TestPurge",
 	},
 	{
-		name: "fsync.warningthresholdms", takes: millis(func(c *Config) *time.Duration { return &c.FsyncWarning }, 0).yet(), def: "1000",
+		name: "fsync.warningthresholdms", takes: millis(func(c *Config) *time.Duration { return &c.FsyncWarning }, 0), def: "1000",
 		effect: "A sync of the log that takes longer is said in the log.", test: "pkg/daemon.TestSlowSyncIsSaid",
 	},
 	{
@@ -41,19 +41,19 @@ var dataKeys = []key{
 		effect: "`no` acknowledges writes before they are on disk: they are lost with the power.", test: "pkg/daemon.TestForceSync",
 	},
 	{
-		name: "flushDelay", takes: millis(func(c *Config) *time.Duration { return &c.FlushDelay }, 0).yet(), def: "0",
-		effect: "How long the log gathers txns before it syncs them; 0 = as long as the last sync takes.", test: "pkg/peer.TestFlush",
+		name: "flushDelay", takes: millis(func(c *Config) *time.Duration { return &c.FlushDelay }, 0), def: "0",
+		effect: "How long the log gathers txns before it syncs them; 0 = as long as the last sync takes.", test: "pkg/daemon.TestFlush",
 	},
 	{
-		name: "maxWriteQueuePollTime", takes: millis(func(c *Config) *time.Duration { return &c.MaxWriteQueuePollTime }, -1).yet(), def: "(a third of flushDelay)",
-		effect: "With a flushDelay, the log syncs earlier when no txn has come for so long.", test: "pkg/peer.TestFlush",
+		name: "maxWriteQueuePollTime", takes: millis(func(c *Config) *time.Duration { return &c.MaxWriteQueuePollTime }, -1), def: "(a third of flushDelay)",
+		effect: "With a flushDelay, the log syncs earlier when no txn has come for so long.", test: "pkg/daemon.TestFlush",
 	},
 	{
-		name: "maxBatchSize", takes: number(func(c *Config) *int { return &c.MaxBatchSize }, 0, math.MaxInt32).yet(), def: "1000",
-		effect: "How many txns one sync may make durable; 0 = any number.", test: "pkg/peer.TestFlush",
+		name: "maxBatchSize", takes: number(func(c *Config) *int { return &c.MaxBatchSize }, 0, math.MaxInt32), def: "1000",
+		effect: "How many txns one sync may make durable; 0 = any number.", test: "pkg/daemon.TestFlush",
 	},
 	{
-		name: "snapshot.compression.method", takes: oneOf(func(c *Config) *string { return &c.SnapshotCompression }, "", "gz", "snappy").or("gz, snappy or nothing").yet(),
+		name: "snapshot.compression.method", takes: oneOf(func(c *Config) *string { return &c.SnapshotCompression }, "", "gz", "snappy").or("gz, snappy or nothing"),
 		effect: "Compresses snapshots, as ZooKeeper reads them.", test: "pkg/daemon.TestCompressedSnapshots",
 	},
 	{
@@ -61,15 +61,15 @@ var dataKeys = []key{
 		effect: "Lets a server start that has logs and no snapshot.", test: "pkg/daemon.TestStartRules",
 	},
 	{
-		name: "serializeLastProcessedZxid.enabled", takes: yesNo(func(c *Config) *bool { return &c.SerializeLastZxid }).yet(), def: "true",
-		effect: "Writes the last zxid into snapshots, where ZooKeeper's restore command looks for it.", test: "pkg/daemon.TestEndsOfSnapshots",
+		name: "serializeLastProcessedZxid.enabled", takes: yesNo(func(c *Config) *bool { return &c.SerializeLastZxid }), def: "true",
+		effect: "Writes the last zxid behind the digest of a snapshot, where ZooKeeper's restore command looks for it.", test: "pkg/daemon.TestEndsOfSnapshots",
 	},
 	{
 		name: "digest.enabled", takes: yesNo(func(c *Config) *bool { return &c.DigestEnabled }), def: "true",
 		effect: "Writes digests of the tree into logs and snapshots, and compares them.", test: "pkg/daemon.TestEndsOfSnapshots",
 	},
 	{
-		name: "closeSessionTxn.enabled", takes: yesNo(func(c *Config) *bool { return &c.CloseSessionTxn }).yet(), def: "true",
+		name: "closeSessionTxn.enabled", takes: yesNo(func(c *Config) *bool { return &c.CloseSessionTxn }), def: "true",
 		effect: "Lists a session's ephemerals in the txn that ends it.", test: "pkg/daemon.TestCloseSessionTxn",
 	},
 	{

@@ -92,16 +92,12 @@ func TestEffectsAreShown(t *testing.T) {
 
 // unshown are keys whose tests are yet to be written. Nothing may be added.
 var unshown = strings.Fields(`
-	clientPort clientPortListenBacklog clientTcpKeepAlive dataDir dataLogDir tickTime minSessionTimeout maxSessionTimeout
-	initLimit syncLimit connectToLearnerMasterLimit quorumListenOnAllIPs cnxTimeout quorumCnxnTimeoutMs
-	electionPortBindRetry tcpKeepAlive fastleader.minNotificationInterval fastleader.maxNotificationInterval
-	leader.maxTimeToWaitForEpoch leaderConnectDelayDuringRetryMs leader.maxConcurrentSnapSyncs
-	leader.maxConcurrentDiffSyncs forceSnapshotSync snapshotSizeFactor commitLogCount observer.syncEnabled
-	observer.reconnectDelayMs observer.election.DelayMs multiAddress.reachabilityCheckEnabled
-	multiAddress.reachabilityCheckTimeoutMs follower.nodelay leader.nodelay preAllocSize snapCount snapSizeLimitInKb
-	txnLogSizeLimitInKb autopurge.snapRetainCount autopurge.purgeInterval fsync.warningthresholdms forceSync flushDelay
-	maxWriteQueuePollTime maxBatchSize snapshot.compression.method snapshot.trust.empty
-	serializeLastProcessedZxid.enabled digest.enabled closeSessionTxn.enabled datadir.autocreate db.autocreate
+	clientPort clientPortListenBacklog clientTcpKeepAlive initLimit syncLimit connectToLearnerMasterLimit
+	quorumListenOnAllIPs cnxTimeout quorumCnxnTimeoutMs electionPortBindRetry tcpKeepAlive
+	fastleader.minNotificationInterval fastleader.maxNotificationInterval leader.maxTimeToWaitForEpoch
+	leaderConnectDelayDuringRetryMs leader.maxConcurrentSnapSyncs leader.maxConcurrentDiffSyncs forceSnapshotSync
+	snapshotSizeFactor commitLogCount observer.syncEnabled observer.reconnectDelayMs observer.election.DelayMs
+	multiAddress.reachabilityCheckEnabled multiAddress.reachabilityCheckTimeoutMs follower.nodelay leader.nodelay
 	maxClientCnxns maxCnxns nio.sessionlessCnxnTimeout jute.maxbuffer jute.maxbuffer.extrasize notificationBytes
 	globalOutstandingLimit request_throttle_max_requests request_throttle_stall_time request_throttle_drop_stale
 	request_stale_latency_check request_stale_connection_check request_throttler.shutdownTimeout throttled_op_wait_time

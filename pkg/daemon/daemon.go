@@ -124,7 +124,9 @@ func (s *Server) closeListeners() { closeAll(s.listeners) }
 func (s *Server) recover(fs vfs.FS) (*datadir.Recovered, error) {
 	dir, err := datadir.Open(fs, datadir.Options{
 		DataDir: s.cfg.DataDir, LogDir: s.cfg.DataLogDir,
-		PreAllocSize: s.cfg.PreAllocSize, SnapCount: s.cfg.SnapCount, SnapSizeLimit: s.cfg.SnapSizeLimit,
+		PreAllocSize: fileSize(&s.cfg), SnapCount: s.cfg.SnapCount, SnapSizeLimit: limitOf(s.cfg.SnapSizeLimit),
+		Compression: compressions[s.cfg.SnapshotCompression], NoLastZxid: !s.cfg.SerializeLastZxid,
+		SlowSync: s.cfg.FsyncWarning, Clock: s.clock,
 		MaxRecord: maxEntry(&s.cfg), CommitLog: s.cfg.CommitLogCount,
 		ForceSync: s.cfg.ForceSync, Digest: s.cfg.DigestEnabled, Sole: s.cfg.Members == nil,
 		SnapshotSizeFactor: s.cfg.SnapshotSizeFactor,
@@ -153,11 +155,30 @@ func (s *Server) recover(fs vfs.FS) (*datadir.Recovered, error) {
 	return rec, nil
 }
 
+// compressions are the values of snapshot.compression.method.
+var compressions = map[string]snapshot.Compression{"gz": snapshot.Gzip, "snappy": snapshot.Snappy}
+
+// limitOf returns a limit as package datadir wants it: negative if there is none.
+func limitOf(size int64) int64 {
+	if size <= 0 {
+		return -1
+	}
+	return size
+}
+
+// fileSize returns how large a log file may get, all of which is prepared ahead.
+func fileSize(cfg *config.Config) int64 {
+	if limit := cfg.TxnLogSizeLimit; limit > 0 {
+		return min(limit, cfg.PreAllocSize)
+	}
+	return cfg.PreAllocSize
+}
+
 // maxPacket bounds what a member may send at once: an entry, or a request with the ids of its client.
 func maxPacket(cfg *config.Config) int { return maxEntry(cfg) + 64<<10 }
 
-// maxEntry returns the longest payload that ZooKeeper reads back from a log: jute.maxbuffer and as much again.
-func maxEntry(cfg *config.Config) int { return 2 * cfg.JuteMaxBuffer }
+// maxEntry returns the longest payload that ZooKeeper reads back from a log: jute.maxbuffer and what servers may add.
+func maxEntry(cfg *config.Config) int { return cfg.JuteMaxBuffer + cfg.JuteExtraSize }
 
 func treeTypes(cfg *config.Config) tree.Types {
 	return tree.Types{NoTTL: !cfg.ExtendedTypesEnabled, TTL353: cfg.Emulate353TTLNodes}
@@ -172,7 +193,7 @@ func (s *Server) assemblePipeline(rec *datadir.Recovered) {
 	s.pipeline = pipeline.New(pipeline.Config{
 		Tree: rec.Tree,
 		Prepper: prep.New(rec.Tree, prep.Options{
-			SkipACL: cfg.SkipACL, Digest: cfg.DigestEnabled, NoExtendedTypes: !cfg.ExtendedTypesEnabled,
+			SkipACL: cfg.SkipACL, Digest: cfg.DigestEnabled, NoPaths: !cfg.CloseSessionTxn, NoExtendedTypes: !cfg.ExtendedTypesEnabled,
 			MaxEntry: maxEntry(cfg), Ensemble: cfg.Members != nil,
 		}),
 		IDs:        session.NewIDs(int64(s.id()), time.Duration(time.Now().UnixNano())),
@@ -200,6 +221,7 @@ func (s *Server) assemblePeer(ctx context.Context, rec *datadir.Recovered, o *Op
 	}
 	s.peer = peer.Start(peer.Config{
 		Node: s.node(rec), Log: store{s.dir, s.furnish}, Service: s.pipeline, Clock: s.clock, MaxBatch: txnlog.DefaultBatch,
+		Flush:   peer.Flush{Delay: s.cfg.FlushDelay, Idle: s.cfg.MaxWriteQueuePollTime, Txns: s.cfg.MaxBatchSize},
 		Durable: s.maybeSnapshot, Fatal: s.fail, Changed: s.tellChange, Logger: s.log, Network: network,
 	})
 	s.loops = map[string]interface{ For() time.Duration }{"apply loop": s.pipeline.Busy()}
@@ -307,6 +329,7 @@ func (s *Server) snapshot() error {
 			return nil, err
 		}
 		file, walk, nodes = f, w, snapshot.NewWriter(f, w.Sessions, w.ACLs)
+		nodes.NoLastZxid = !s.cfg.SerializeLastZxid
 		return nodes, nil
 	}, func() error {
 		if err := nodes.Finish(walk.Zxid, walk.Digest, s.cfg.DigestEnabled); err != nil {

@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/snapshot"
@@ -75,6 +76,13 @@ type Options struct {
 	// SnapshotSizeFactor is how large the log files for a learner may be, as a share of the newest snapshot: 0 = any,
 	// negative = none, above 1 = ZooKeeper's default, 0.33 (see PlanFor).
 	SnapshotSizeFactor float64
+
+	Compression snapshot.Compression // of snapshots, but for those that come from a leader
+	NoLastZxid  bool                 // end the first snapshot as ZooKeeper 3.8 does
+
+	// A sync of the log that takes longer than SlowSync by Clock is warned of; 0 = never.
+	SlowSync time.Duration
+	Clock    func() time.Duration
 
 	ForceSync      bool // sync before an entry counts as durable
 	Digest         bool // compare digests on load, and write one into the first snapshot
@@ -241,7 +249,15 @@ func (d *Dir) Sync() error {
 	if d.log == nil {
 		return errNotLoaded
 	}
-	return d.log.Sync()
+	if d.o.SlowSync <= 0 {
+		return d.log.Sync()
+	}
+	begun := d.o.Clock()
+	err := d.log.Sync()
+	if took := d.o.Clock() - begun; took > d.o.SlowSync {
+		d.o.Warn(fmt.Sprintf("a sync of the log in %s took %v, which every write waits for", d.logDir, took.Round(time.Millisecond)))
+	}
+	return err
 }
 
 // SnapshotDue tells, after a Sync, whether so much was logged that a snapshot should be written; the next entry then

@@ -3,6 +3,7 @@ package datadir
 import (
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 
 	"github.com/zabd/zabd/pkg/proto"
@@ -18,6 +19,7 @@ const syncEvery = 4 << 20
 type SnapshotFile struct {
 	d           *Dir
 	f           vfs.File
+	packed      io.WriteCloser // compresses into f, through write
 	zxid        proto.Zxid
 	path, final string
 	age         int // of the Dir
@@ -31,10 +33,10 @@ func (d *Dir) CreateSnapshot(z proto.Zxid) (*SnapshotFile, error) {
 	d.files.Lock()
 	age := d.age
 	d.files.Unlock()
-	return d.createSnapshot(z, snapshot.FileName(z), age)
+	return d.createSnapshot(z, snapshot.FileName(z)+d.o.Compression.Suffix(), age, d.o.Compression)
 }
 
-func (d *Dir) createSnapshot(z proto.Zxid, name string, age int) (*SnapshotFile, error) {
+func (d *Dir) createSnapshot(z proto.Zxid, name string, age int, how snapshot.Compression) (*SnapshotFile, error) {
 	s := &SnapshotFile{
 		d: d, zxid: z, age: age,
 		path: filepath.Join(d.snapDir, tempPrefix+name), final: filepath.Join(d.snapDir, name),
@@ -43,6 +45,7 @@ func (d *Dir) createSnapshot(z proto.Zxid, name string, age int) (*SnapshotFile,
 	if s.f, err = d.fs.Create(s.path); err != nil {
 		return nil, &DiskError{Op: "create", Path: s.path, Err: err}
 	}
+	s.packed = snapshot.NewCompressor(rawFile{s}, how)
 	return s, nil
 }
 
@@ -50,7 +53,13 @@ func (d *Dir) createSnapshot(z proto.Zxid, name string, age int) (*SnapshotFile,
 func (s *SnapshotFile) Path() string { return s.final }
 
 // Write implements io.Writer.
-func (s *SnapshotFile) Write(p []byte) (int, error) {
+func (s *SnapshotFile) Write(p []byte) (int, error) { return s.packed.Write(p) }
+
+// rawFile takes what is in the file in the end.
+type rawFile struct{ s *SnapshotFile }
+
+func (r rawFile) Write(p []byte) (int, error) {
+	s := r.s
 	if s.err != nil {
 		return 0, s.err
 	}
@@ -76,7 +85,7 @@ func (s *SnapshotFile) sync() error {
 // Commit makes the snapshot durable and gives it its name, in place of another of the same zxid. After an error the
 // file is gone, as after Abort; so it is if the directory was cut or restored meanwhile.
 func (s *SnapshotFile) Commit() error {
-	if err := s.sync(); err != nil {
+	if err := errors.Join(s.packed.Close(), s.sync()); err != nil {
 		s.Abort()
 		return err
 	}
@@ -118,6 +127,7 @@ func (s *SnapshotFile) writeTree(t *tree.Tree, withDigest bool) error {
 	walk := t.NewWalk()
 	defer walk.Close()
 	w := snapshot.NewWriter(s, walk.Sessions, walk.ACLs)
+	w.NoLastZxid = s.d.o.NoLastZxid
 	for more := true; more; {
 		more = walk.Next(1000, w.Node)
 		if err := w.Flush(); err != nil {

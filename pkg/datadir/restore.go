@@ -27,7 +27,7 @@ func (d *Dir) Restore(t *tree.Tree) error {
 	z := t.LastZxid()
 	d.files.Lock()
 	defer d.files.Unlock()
-	f, err := d.createSnapshot(z, receivedPrefix+strconv.FormatUint(uint64(z), 16), d.age)
+	f, err := d.createSnapshot(z, receivedPrefix+strconv.FormatUint(uint64(z), 16), d.age, snapshot.Plain)
 	if err != nil {
 		return err
 	}

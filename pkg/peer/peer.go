@@ -105,6 +105,7 @@ type Config struct {
 	Service  Service
 	Clock    func() time.Duration
 	MaxBatch int // bytes that the log writer may append before it syncs
+	Flush    Flush
 	// Durable is called by the log writer after a sync, once the tree holds nothing but what was committed: as soon as
 	// this server has followed, or become, an established leader.
 	Durable func()

@@ -18,6 +18,7 @@ import (
 type logWriter struct {
 	log      Log
 	maxBatch int
+	flush    Flush
 	done     *completions
 	durable  func()
 	fatal    func(error)
@@ -46,7 +47,7 @@ type change struct {
 }
 
 func newLogWriter(cfg *Config, stats *Stats, done *completions, durable func(), fatal func(error)) *logWriter {
-	return &logWriter{log: cfg.Log, maxBatch: cfg.MaxBatch, durable: durable, fatal: fatal, done: done, stats: stats, wake: newWaker()}
+	return &logWriter{log: cfg.Log, maxBatch: cfg.MaxBatch, flush: cfg.Flush, durable: durable, fatal: fatal, done: done, stats: stats, wake: newWaker()}
 }
 
 // add queues entries, and changes behind them.
@@ -74,6 +75,7 @@ func (w *logWriter) close() {
 func (w *logWriter) run() {
 	for range w.wake {
 		runtime.Gosched() // whoever can still add to this sync does so first; a lone client has no competitor
+		w.gather()
 		w.busy.begin()
 		w.mu.Lock()
 		w.queue, w.taken = storage{w.taken.entries[:0], w.taken.changes[:0]}, w.queue
@@ -90,6 +92,40 @@ func (w *logWriter) run() {
 		clear(w.taken.changes)
 		w.busy.end()
 		if closed {
+			return
+		}
+	}
+}
+
+// Flush says when what is queued is synced. The zero value syncs as soon as the last sync is through.
+type Flush struct {
+	Delay time.Duration // how long txns may wait for others
+	Idle  time.Duration // if none has come for so long they wait no longer
+	Txns  int           // at most so many are synced at once; 0 = any number
+}
+
+// gather waits for more txns to come. What changes the disk otherwise waits for nothing.
+func (w *logWriter) gather() {
+	if w.flush.Delay <= 0 {
+		return
+	}
+	over := time.NewTimer(w.flush.Delay)
+	defer over.Stop()
+	for {
+		w.mu.Lock()
+		enough := w.closed || len(w.queue.changes) > 0 || w.flush.Txns > 0 && len(w.queue.entries) >= w.flush.Txns
+		w.mu.Unlock()
+		if enough {
+			return
+		}
+		idle := time.NewTimer(w.flush.Idle)
+		select {
+		case <-w.wake:
+			idle.Stop()
+		case <-idle.C:
+			return
+		case <-over.C:
+			idle.Stop()
 			return
 		}
 	}
@@ -116,7 +152,7 @@ const recordOverhead = 16
 func (w *logWriter) write(es []txn.Entry) error {
 	for len(es) > 0 {
 		n, size := 0, 0
-		for n < len(es) && (n == 0 || size+len(es[n].Bytes)+recordOverhead <= w.maxBatch) {
+		for n < len(es) && (w.flush.Txns <= 0 || n < w.flush.Txns) && (n == 0 || size+len(es[n].Bytes)+recordOverhead <= w.maxBatch) {
 			size += len(es[n].Bytes) + recordOverhead
 			n++
 		}

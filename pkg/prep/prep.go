@@ -17,6 +17,7 @@ type Options struct {
 	Digest          bool // txns carry the digest of the tree behind them
 	NoExtendedTypes bool // nodes cannot have a time to live
 	MaxEntry        int  // bytes of an entry that every server's log can be read back with; 0 = any
+	NoPaths         bool // the end of a session does not list its ephemerals
 	Ensemble        bool // a session that nobody knows has expired; a server alone says that it is unknown
 }
 
@@ -55,7 +56,9 @@ func (p *Prepper) Prepare(r *proto.Request, z proto.Zxid, now int64) txn.Entry {
 	before := p.mark()
 	code := p.prepare(&x.Body)
 	if code == proto.OK {
-		x.HasDigest, x.Digest = p.opt.Digest, txn.Digest{Version: txn.DigestVersion, Tree: p.digest}
+		// A digest where a list could stand would be read as one.
+		listless := r.Op == proto.OpCloseSession && p.opt.NoPaths
+		x.HasDigest, x.Digest = p.opt.Digest && !listless, txn.Digest{Version: txn.DigestVersion, Tree: p.digest}
 		e := x.Entry()
 		if p.opt.MaxEntry == 0 || len(e.Bytes) <= p.opt.MaxEntry {
 			return e
@@ -227,7 +230,7 @@ func (p *Prepper) createSession(timeout int32, b *txn.Body) proto.Code {
 // children that go: to delete one of them is refused until the close is applied.
 func (p *Prepper) closeSession(b *txn.Body) proto.Code {
 	id := p.req.Session
-	b.HasPaths, b.Paths = true, append(b.Paths[:0], p.ephemeralsOf(p.tree, id)...)
+	b.HasPaths, b.Paths = !p.opt.NoPaths, append(b.Paths[:0], p.ephemeralsOf(p.tree, id)...)
 	for _, path := range b.Paths {
 		dir := parentOf(path)
 		if parent, ok := p.look(p.tree, dir); ok {
@@ -239,6 +242,9 @@ func (p *Prepper) closeSession(b *txn.Body) proto.Code {
 		}
 	}
 	p.sessionEnds(p.z, id)
+	if p.opt.NoPaths {
+		b.Paths = b.Paths[:0]
+	}
 	b.Paths = p.fitting(b.Paths)
 	return proto.OK
 }

@@ -49,6 +49,17 @@ const (
 	Snappy
 )
 
+// Suffix returns what the names of files end in.
+func (c Compression) Suffix() string {
+	switch c {
+	case Gzip:
+		return ".gz"
+	case Snappy:
+		return ".snappy"
+	}
+	return ""
+}
+
 // FileName returns the name of the snapshot at a zxid, not compressed.
 func FileName(z proto.Zxid) string { return prefix + strconv.FormatUint(uint64(z), 16) }
 

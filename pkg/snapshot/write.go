@@ -18,6 +18,8 @@ type Writer struct {
 	sum hash.Hash32 // nil in a stream
 	buf []byte
 	err error
+
+	NoLastZxid bool // end a file as ZooKeeper 3.8 does, without the last zxid
 }
 
 // NewWriter returns a writer that has the header, the sessions and the ACLs in its buffer.
@@ -78,6 +80,8 @@ func (s *Writer) Finish(zxid proto.Zxid, digest uint64, withDigest bool) error {
 		s.buf = jute.AppendInt(s.buf, digestVersion)
 		s.buf = jute.AppendLong(s.buf, int64(digest))
 		s.seal()
+	}
+	if withDigest && !s.NoLastZxid {
 		s.buf = jute.AppendLong(s.buf, int64(zxid))
 		s.seal()
 	}
