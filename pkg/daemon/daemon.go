@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/zabd/zabd/pkg/admin"
 	"github.com/zabd/zabd/pkg/auth"
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/datadir"
@@ -50,6 +51,7 @@ type Server struct {
 	listeners  []net.Listener
 	started    time.Time
 	registry   *metrics.Registry
+	words      *admin.Words // on the client port
 	stats      stats
 	lastStatus peerCache
 
@@ -70,6 +72,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (*Server, error) {
 		registry: metrics.NewRegistry(), quit: make(chan struct{}), failed: make(chan error, 1),
 		changed: make(chan struct{}, 1),
 	}
+	s.words = &admin.Words{Source: s, Whitelist: cfg.FourLetterWhitelist, Aliases: admin.NewAliases(), Trace: admin.NewTraceMask()}
 	if o.FS == nil {
 		o.FS = vfs.Disk()
 	}

@@ -2,8 +2,6 @@ package daemon
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -15,8 +13,16 @@ import (
 // zooKeeperVersion is the version whose behaviour and surfaces are served; tools parse it.
 const zooKeeperVersion = "3.9.5"
 
-func (s *Server) fourLetter(word string, _ []byte) ([]byte, bool) {
-	return admin.FourLetter(word, s.cfg.FourLetterWhitelist, s)
+// fourLetter answers a word on the client port, where nobody has shown who he is. It counts as a request.
+func (s *Server) fourLetter(word string, rest []byte) ([]byte, bool) {
+	s.pipeline.Stats.Received.Add(1)
+	reply, known := s.words.Answer(word, rest)
+	if known {
+		s.pipeline.Stats.Sent.Add(1)
+	} else {
+		s.pipeline.Stats.Received.Add(-1)
+	}
+	return reply, known
 }
 
 // Status implements admin.Source.
@@ -25,12 +31,18 @@ func (s *Server) Status() admin.Status {
 	out := admin.Status{
 		Version:  fmt.Sprintf("%s-zabd-%s, built on %s", zooKeeperVersion, s.version, buildTime()),
 		Received: st.Received.Load(), Sent: st.Sent.Load(),
-		Connections: int(st.Connections.Load()), Outstanding: st.Outstanding.Load(),
+		Connections: int(st.Connections.Load()), Outstanding: st.Outstanding.Load(), Uptime: s.clock(),
 	}
+	out.Replies[0], out.Replies[1], out.Replies[2] = st.Sizes.Load()
 	out.MinLatency, out.AvgLatency, out.MaxLatency = st.Latency()
 	s.describe(&out)
 	s.pipeline.View(func(t *tree.Tree) { out.Zxid, out.Nodes = uint64(t.LastZxid()), t.NodeCount() })
 	return out
+}
+
+// versionText is the version as ZooKeeper's tools parse it.
+func (s *Server) versionText() string {
+	return fmt.Sprintf("%s-zabd-%s, built on %s", zooKeeperVersion, s.version, buildTime())
 }
 
 // buildTime returns when the commit was made that the program was built from, as ZooKeeper's tools parse it.
@@ -48,27 +60,19 @@ func buildTime() string {
 	return at.UTC().Format("2006-01-02 15:04 UTC")
 }
 
-// Conns implements admin.Source.
-func (s *Server) Conns() []admin.Conn {
-	var out []admin.Conn
-	for _, c := range s.clients.Conns() {
-		out = append(out, admin.Conn{Remote: c.Remote, Queued: c.Queued})
-	}
-	return out
-}
-
 // Settings implements admin.Source: the lines of conf, in ZooKeeper's order.
 func (s *Server) Settings() []admin.Setting {
 	millis := func(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
-	size := func(dir string) string { return strconv.FormatInt(dirSize(dir), 10) }
-	data, log := filepath.Join(s.cfg.DataDir, "version-2"), filepath.Join(s.cfg.DataLogDir, "version-2")
+	size := func(n int64) string { return strconv.FormatInt(n, 10) }
+	data, log := s.dataDirs()
+	dataSize, logSize := s.DirSizes()
 	out := []admin.Setting{
 		{Key: "clientPort", Value: strconv.Itoa(s.cfg.ClientPort)},
 		{Key: "secureClientPort", Value: "-1"},
 		{Key: "dataDir", Value: data},
-		{Key: "dataDirSize", Value: size(data)},
+		{Key: "dataDirSize", Value: size(dataSize)},
 		{Key: "dataLogDir", Value: log},
-		{Key: "dataLogSize", Value: size(log)},
+		{Key: "dataLogSize", Value: size(logSize)},
 		{Key: "tickTime", Value: millis(s.cfg.TickTime)},
 		{Key: "maxClientCnxns", Value: strconv.Itoa(s.cfg.MaxClientCnxns)},
 		{Key: "minSessionTimeout", Value: millis(s.cfg.MinSessionTimeout)},
@@ -94,18 +98,4 @@ func (s *Server) ensembleSettings() []admin.Setting {
 		{Key: "peerType", Value: strconv.Itoa(int(self.Role))},
 		{Key: admin.Membership, Value: s.cfg.Members.Text()},
 	}
-}
-
-// dirSize adds up the sizes of the files in a directory.
-func dirSize(dir string) (sum int64) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return 0
-	}
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil {
-			sum += info.Size()
-		}
-	}
-	return sum
 }

@@ -187,3 +187,6 @@ func (l *link) describe() Learner {
 		Received: l.packets, Sent: l.sent,
 	}
 }
+
+// ResetSizes forgets the sizes of the proposals so far.
+func (p *Peer) ResetSizes() { p.Inspect(func(*zab.Node) { p.sizes = noSizes }) }
