@@ -60,6 +60,7 @@ type Config struct {
 	DigestEnabled        bool
 	SuperDigest          string
 	SkipACL              bool
+	EnforceQuota         bool // hard limits of quotas refuse writes, and soft ones are said in the log
 	ExtendedTypesEnabled bool
 	Emulate353TTLNodes   bool // owners of TTL nodes are read as ZooKeeper 3.5.3 wrote them, too
 

@@ -10,8 +10,8 @@ const (
 
 var requestKeys = []key{
 	{
-		name: "enforceQuota", takes: later("quotas", "false"), def: "false",
-		effect: "Quotas are not kept in this release.", test: "pkg/config.TestKeysOfLaterReleases",
+		name: "enforceQuota", takes: yesNo(func(c *Config) *bool { return &c.EnforceQuota }), def: "false",
+		effect: "Refuses writes beyond a hard limit of a quota, and says in the log which go beyond a soft one.", test: "pkg/daemon.TestQuotas",
 	},
 	{
 		name: "skipACL", takes: yesNo(func(c *Config) *bool { return &c.SkipACL }), def: "no",

@@ -16,7 +16,6 @@ observerMaster.sizeLimit=1
 reconfigEnabled=true
 leaderServes=no
 connection_throttle_local_session_weight=2
-enforceQuota=true
 enableEagerACLCheck=true
 readonlymode.enabled=true
 pathStats.enabled=true

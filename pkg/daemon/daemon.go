@@ -58,6 +58,7 @@ type Server struct {
 	snapshotting sync.Mutex     // held while a snapshot is written
 	background   sync.WaitGroup // snapshots and purges
 	loops        map[string]interface{ For() time.Duration }
+	excesses     excesses
 	quit         chan struct{}
 	failed       chan error    // one slot: why the server cannot go on
 	changed      chan struct{} // one slot: there is another status to tell
@@ -198,6 +199,7 @@ func (s *Server) assemblePipeline(rec *datadir.Recovered) {
 		Prepper: prep.New(rec.Tree, prep.Options{
 			SkipACL: cfg.SkipACL, Digest: cfg.DigestEnabled, NoPaths: !cfg.CloseSessionTxn, NoExtendedTypes: !cfg.ExtendedTypesEnabled,
 			MaxEntry: maxEntry(cfg), Ensemble: cfg.Members != nil,
+			EnforceQuota: cfg.EnforceQuota, Exceeded: s.exceeded,
 		}),
 		IDs:        session.NewIDs(int64(s.id()), time.Duration(time.Now().UnixNano())),
 		Clock:      s.clock,

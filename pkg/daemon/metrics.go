@@ -19,6 +19,8 @@ type stats struct {
 	LoadTree   metrics.Summary `metric:"startup_snap_load_time"`
 	LoadLog    metrics.Summary `metric:"startup_txns_load_time"`
 	LoadedTxns metrics.Summary `metric:"startup_txns_loaded"`
+
+	QuotaExceeded metrics.Counters `metric:"quota_exceeded_error_per_namespace"`
 }
 
 // loaded counts what it took to make the tree of the files.
@@ -40,6 +42,7 @@ func (s *Server) Metrics() []metrics.Value { return s.registry.Values() }
 func (s *Server) register() {
 	r := s.registry
 	s.registerTree()
+	s.registerQuotas()
 	s.registerService()
 	if s.cfg.Members != nil {
 		s.registerEnsemble()

@@ -112,12 +112,14 @@ func TestGoldenTranscripts(t *testing.T) {
 	played := map[string]bool{"11-session-moved.jsonl": true} // by server.TestGoldenSessionMoved
 	for _, group := range [][]string{
 		{"01-handshake", "02-crud", "03-watches", "04-multi", "05-auth-acl", "06-sessions", "09-sequence"},
+		{"07-quota"},
 		{"08-extended-types-off"},
 		{"14-sequence-overflow"},
 		{"15-version-differences"},
 	} {
 		s := startServer(t, func(c *config.Config) {
 			c.ExtendedTypesEnabled = group[0] != "08-extended-types-off"
+			c.EnforceQuota = group[0] == "07-quota"
 			if group[0] == "14-sequence-overflow" {
 				nearlyOverflown(t, c.DataDir)
 			}
@@ -201,7 +203,6 @@ func readUnreplayed(t *testing.T) map[string]string {
 }
 
 const unreplayedHead = `# What of testdata/golden39/client is not played against zabd, and the feature that is missing.
-07-quota.jsonl quotas
 10-reconfig.jsonl reconfig, of an ensemble
 12-read-only-server.jsonl a read-only server, of an ensemble
 13-read-only-server-local-sessions.jsonl a read-only server, of an ensemble

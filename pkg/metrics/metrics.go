@@ -177,3 +177,40 @@ func (s *Set) each(f func(key string, sum *Summary)) {
 		f(key, s.of[key])
 	}
 }
+
+// Counters are a Counter for each key, for what happens rarely. The zero value is ready.
+type Counters struct {
+	mu sync.Mutex // guards what follows
+	of map[string]int64
+}
+
+// Add adds n to the counter of a key. Keys that are too many are not counted.
+func (c *Counters) Add(key string, n int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, known := c.of[key]; !known && len(c.of) >= mostKeys {
+		return
+	}
+	if c.of == nil {
+		c.of = make(map[string]int64)
+	}
+	c.of[key] += n
+}
+
+func (c *Counters) values() map[string]float64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := make(map[string]float64, len(c.of))
+	for key, n := range c.of {
+		out[key] = float64(n)
+	}
+	return out
+}
+
+func (c *Counters) reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key := range c.of {
+		c.of[key] = 0
+	}
+}

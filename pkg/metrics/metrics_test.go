@@ -11,10 +11,11 @@ import (
 )
 
 type part struct {
-	Sent    Counter `metric:"packets_sent"`
-	Snap    Summary `metric:"snapshottime"`
-	Read    Summary `metric:"readlatency,advanced"`
-	Written Set     `metric:"write_per_namespace"`
+	Sent    Counter  `metric:"packets_sent"`
+	Snap    Summary  `metric:"snapshottime"`
+	Read    Summary  `metric:"readlatency,advanced"`
+	Written Set      `metric:"write_per_namespace"`
+	Refused Counters `metric:"quota_exceeded_error_per_namespace"`
 	Private Counter
 }
 
@@ -25,6 +26,9 @@ func filled() (*Registry, *part) {
 	r.Gauge("znode_count", func() float64 { return 8 })
 	r.FloatGauge("avg_latency", func() float64 { return 11.0 / 3 })
 	r.GaugeWhen("learners", func() bool { return leads }, func() float64 { return 2 })
+	r.GaugeSet("quota_count_limit_per_namespace", func() map[string]float64 { return map[string]float64{"b": 4, "a": -1} })
+	p.Refused.Add("a", 1)
+	p.Refused.Add("a", 1)
 	p.Sent.Add(3)
 	p.Snap.Observe(4)
 	p.Snap.Observe(1)
@@ -46,7 +50,10 @@ func TestValuesAreThoseOfMntr(t *testing.T) {
 	r, _ := filled()
 	want := `znode_count 8
 avg_latency 3.6667
+a_quota_count_limit_per_namespace -1
+b_quota_count_limit_per_namespace 4
 packets_sent 3
+a_quota_exceeded_error_per_namespace 2
 avg_snapshottime 2.5
 min_snapshottime 1
 max_snapshottime 4
@@ -80,7 +87,8 @@ func TestPrometheusHasTheSameNames(t *testing.T) {
 		"# HELP znode_count znode_count\n# TYPE znode_count gauge\nznode_count 8\n", "# TYPE packets_sent counter\npackets_sent 3\n",
 		`snapshottime{quantile="0.5"} 1`, "snapshottime_count 2\n", "snapshottime_sum 5\n",
 		`readlatency{quantile="0.5"} 7`, `readlatency{quantile="0.9"} 7`, `readlatency{quantile="0.99"} 7`,
-		`write_per_namespace{key="b",quantile="0.5"} 5`, `write_per_namespace_sum{key="b"} 5`,
+		`quota_count_limit_per_namespace{key="b"} 4`, "# TYPE quota_exceeded_error_per_namespace counter\n",
+		`quota_exceeded_error_per_namespace{key="a"} 2`, `write_per_namespace{key="b",quantile="0.5"} 5`, `write_per_namespace_sum{key="b"} 5`,
 	} {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("no %q in\n%s", want, w.Body)
@@ -94,7 +102,7 @@ func TestPrometheusHasTheSameNames(t *testing.T) {
 func TestReset(t *testing.T) {
 	r, p := filled()
 	r.Reset()
-	if p.Sent.Load() != 0 || *p.Read.State() != (State{}) || *p.Written.With("b").State() != (State{}) {
+	if p.Sent.Load() != 0 || p.Refused.values()["a"] != 0 || *p.Read.State() != (State{}) || *p.Written.With("b").State() != (State{}) {
 		t.Errorf("after Reset:\n%s", lines(r))
 	}
 	p.Read.Observe(0)
@@ -142,8 +150,12 @@ func TestKeysAreBounded(t *testing.T) {
 	}
 	n := 0
 	s.each(func(string, *Summary) { n++ })
-	if n != mostKeys {
-		t.Errorf("%d keys", n)
+	var c Counters
+	for i := range 2 * mostKeys {
+		c.Add(fmt.Sprint(i), 1)
+	}
+	if n != mostKeys || len(c.values()) != mostKeys {
+		t.Errorf("%d keys, and %d of counters", n, len(c.values()))
 	}
 }
 

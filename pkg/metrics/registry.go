@@ -17,10 +17,12 @@ import (
 // A Kind is what sort of metric a name stands for, in the order in which mntr prints them.
 type Kind int
 
-// The kinds. An advanced one has percentiles; a set has a summary for each key.
+// The kinds. An advanced one has percentiles; a set has one for each key.
 const (
 	KindGauge Kind = iota
+	KindGaugeSet
 	KindCounter
+	KindCounterSet
 	KindSummary
 	KindAdvanced
 	KindSet
@@ -29,7 +31,7 @@ const (
 
 // String returns the kind in ZooKeeper's words.
 func (k Kind) String() string {
-	return [...]string{"gauge", "counter", "summary", "summary with percentiles", "summary set", "summary set with percentiles"}[k]
+	return [...]string{"gauge", "gauge set", "counter", "counter set", "summary", "summary with percentiles", "summary set", "summary set with percentiles"}[k]
 }
 
 // metric is one name. What is nil is of another kind.
@@ -42,6 +44,8 @@ type metric struct {
 	count *Counter
 	sum   *Summary
 	set   *Set
+	each  func() map[string]float64 // of gauges
+	many  *Counters
 }
 
 func (m *metric) applies() bool { return m.when == nil || m.when() }
@@ -87,6 +91,11 @@ func (r *Registry) GaugeWhen(name string, when func() bool, value func() float64
 	r.add(&metric{name: name, value: value, when: when})
 }
 
+// GaugeSet registers whole numbers, each under a key, that are read when somebody asks.
+func (r *Registry) GaugeSet(name string, each func() map[string]float64) {
+	r.add(&metric{name: name, kind: KindGaugeSet, each: each})
+}
+
 // Counter registers a count that somebody else keeps.
 func (r *Registry) Counter(name string, value func() float64) {
 	r.add(&metric{name: name, kind: KindCounter, value: value})
@@ -111,6 +120,8 @@ func (r *Registry) Add(stats any) {
 		switch f := v.Field(i).Addr().Interface().(type) {
 		case *Counter:
 			m.kind, m.count = KindCounter, f
+		case *Counters:
+			m.kind, m.many, m.each = KindCounterSet, f, f.values
 		case *Summary:
 			m.kind, m.sum = KindSummary, f
 		case *Set:
@@ -131,6 +142,8 @@ func (r *Registry) Reset() {
 		switch {
 		case m.count != nil:
 			m.count.Reset()
+		case m.many != nil:
+			m.many.reset()
 		case m.sum != nil:
 			m.sum.reset()
 		case m.set != nil:
@@ -169,6 +182,11 @@ func (r *Registry) Values() (out []Value) {
 		switch m.kind {
 		case KindGauge, KindCounter:
 			out = append(out, Value{m.name, m.text()})
+		case KindGaugeSet, KindCounterSet:
+			values := m.each()
+			for _, key := range sortedKeys(values) {
+				out = append(out, Value{key + "_" + m.name, strconv.FormatInt(int64(values[key]), 10)})
+			}
 		case KindSummary, KindAdvanced:
 			out = appendSummary(out, m.name, m.sum, m.kind == KindAdvanced)
 		case KindSet, KindAdvancedSet:
@@ -249,6 +267,14 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 			out <- prometheus.MustNewConstMetric(describe(m), prometheus.GaugeValue, m.number())
 		case KindCounter:
 			out <- prometheus.MustNewConstMetric(describe(m), prometheus.CounterValue, m.number())
+		case KindGaugeSet, KindCounterSet:
+			desc, typ := describe(m, "key"), prometheus.GaugeValue
+			if m.kind == KindCounterSet {
+				typ = prometheus.CounterValue
+			}
+			for key, v := range m.each() {
+				out <- prometheus.MustNewConstMetric(desc, typ, v, key)
+			}
 		case KindSummary, KindAdvanced:
 			out <- m.summary(describe(m), m.sum)
 		case KindSet, KindAdvancedSet:
@@ -277,4 +303,4 @@ func (m *metric) summary(desc *prometheus.Desc, sum *Summary, labels ...string) 
 	return prometheus.MustNewConstSummary(desc, uint64(s.Count), float64(s.Sum), quantiles, labels...)
 }
 
-func sortedKeys(m map[string]*Summary) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }

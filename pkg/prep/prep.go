@@ -18,6 +18,8 @@ type Options struct {
 	NoExtendedTypes bool // nodes cannot have a time to live
 	MaxEntry        int  // bytes of an entry that every server's log can be read back with; 0 = any
 	NoPaths         bool // the end of a session does not list its ephemerals
+	EnforceQuota    bool // hard limits refuse writes; soft ones, too, are told to Exceeded
+	Exceeded        func(Excess)
 	Ensemble        bool // a session that nobody knows has expired; a server alone says that it is unknown
 }
 
@@ -173,6 +175,11 @@ func (p *Prepper) multi(d *jute.Decoder, b *txn.Body) proto.Code {
 		code := proto.RuntimeInconsistency
 		if !failed {
 			code = p.one(o.Type, o, &sub)
+		}
+		if code == proto.MarshallingError { // the limits or stats of a quota are no such thing
+			p.rollBack(mark)
+			b.Subs = b.Subs[:0]
+			return code
 		}
 		if code != proto.OK {
 			sub = txn.Body{Type: proto.OpError, Err: code}

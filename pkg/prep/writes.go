@@ -49,6 +49,9 @@ func (p *Prepper) create(op proto.Op, o *proto.MultiOp, b *txn.Body) proto.Code 
 	if parent.ephemeral {
 		return proto.NoChildrenForEphemerals
 	}
+	if code := p.checkQuota(path, 1, int64(len(o.Data))); code != proto.OK {
+		return code
+	}
 	p.createRecords(op, o, dir, path, acl, &parent, b)
 	return proto.OK
 }
@@ -231,6 +234,9 @@ func (p *Prepper) setData(o *proto.MultiOp, b *txn.Body) proto.Code {
 	}
 	node, code := p.target(o.Path, proto.PermWrite)
 	if code != proto.OK {
+		return code
+	}
+	if code := p.checkQuota(o.Path, 0, int64(len(o.Data)-len(node.data))); code != proto.OK {
 		return code
 	}
 	version, ok := next(node.stat.Version, o.Version)

@@ -147,6 +147,8 @@ func (t *Tree) create(h *txn.Header, typ proto.Op, b *txn.Body, s *SubResult, r 
 	t.register(c)
 	t.rehash(c, b.Path)
 	s.Stat = t.Stat(c)
+	t.beginStats(c, dir, name)
+	t.account(b.Path, int64(len(b.Data)), 1)
 	r.Changes = append(r.Changes, Change{proto.EventCreated, b.Path, t.ACL(c)}, t.childrenChanged(parent, dir))
 }
 
@@ -212,13 +214,20 @@ func (t *Tree) removeLeaf(r Ref) {
 	t.bury(r)
 	n := t.at(r)
 	t.path = t.appendPath(t.path[:0], r)
-	t.bytes -= int64(len(t.path) + t.dataLen(n.data))
+	size := int64(t.dataLen(n.data))
+	t.bytes -= int64(len(t.path)) + size
 	if n.flags&flagHidden == 0 {
 		t.digest -= uint64(n.digest)
 	}
 	t.unregister(r)
 	t.acls.drop(n.acl)
 	t.nodes.remove(r)
+	if r == t.quota {
+		t.quota = none
+	}
+	if t.hasQuotas() {
+		t.account(string(t.path), -size, -1)
+	}
 }
 
 func (t *Tree) setData(h *txn.Header, b *txn.Body, s *SubResult, r *Result) {
@@ -229,11 +238,13 @@ func (t *Tree) setData(h *txn.Header, b *txn.Body, s *SubResult, r *Result) {
 	}
 	t.save(ref)
 	n := t.at(ref)
-	t.bytes += int64(len(b.Data) - t.dataLen(n.data))
+	more := int64(len(b.Data) - t.dataLen(n.data))
+	t.bytes += more
 	n.data = t.heap.replace(n.data, b.Data)
 	n.version, n.mzxid, n.mtime = b.Version, int64(h.Zxid), h.Time
 	t.rehash(ref, b.Path)
 	s.Stat = t.Stat(ref)
+	t.account(b.Path, more, 0)
 	r.Changes = append(r.Changes, Change{proto.EventDataChanged, b.Path, t.ACL(ref)})
 }
 

@@ -82,5 +82,6 @@ func (t *Tree) FinishLoad(last proto.Zxid) error {
 	}
 	t.loading = loader{}
 	t.last = last
+	t.recount()
 	return nil
 }

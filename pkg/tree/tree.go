@@ -38,6 +38,8 @@ type Tree struct {
 	path       []byte // scratch
 	loading    loader
 	transients transients
+	quota      Ref    // the node QuotaPath; none if it is not there
+	stats      []byte // scratch
 
 	// Types says how owners are read. It is set before anything is loaded.
 	Types Types
@@ -79,6 +81,9 @@ func (t *Tree) insert(path string) Ref {
 		t.at(r).flags |= flagHidden
 	}
 	t.bytes += int64(len(path))
+	if path == QuotaPath {
+		t.quota = r
+	}
 	return r
 }
 
