@@ -178,7 +178,7 @@ func (w *Words) cons() (b []byte) {
 func conf(settings []Setting) []byte {
 	var b []byte
 	for _, s := range settings {
-		if s.Key == Membership {
+		if s.Key == MemberLines {
 			b = fmt.Appendf(b, "%s: \n%s", s.Key, s.Value)
 			continue
 		}

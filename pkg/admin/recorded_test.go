@@ -1,6 +1,9 @@
 package admin
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -96,7 +99,7 @@ func (r *recorded) Settings() []Setting {
 	return append(out,
 		Setting{"initLimit", "10"}, Setting{"syncLimit", "5"}, Setting{"electionAlg", "3"}, Setting{"electionPort", "17930"},
 		Setting{"quorumPort", "17920"}, Setting{"peerType", "0"},
-		Setting{Membership, strings.Repeat("server.1=127.0.0.1:17920:17930:participant\n", 3) +
+		Setting{MemberLines, strings.Repeat("server.1=127.0.0.1:17920:17930:participant\n", 3) +
 			"server.4=127.0.0.1:17923:17933:observer\nversion=0"})
 }
 
@@ -160,3 +163,54 @@ func wordsOf(t *testing.T, role string, whitelist ...string) (*Words, *recorded)
 }
 
 var roles = []string{"standalone", "leader", "follower", "observer", "not-serving"}
+
+func (r *recorded) Ensemble() (m Membership) {
+	if r.role == "standalone" || r.role == "not-serving" {
+		return m
+	}
+	m.Leader, m.Self = 3, map[string]int64{"leader": 3, "follower": 1, "observer": 4}[r.role]
+	for i, id := range []int64{1, 2, 3, 4} {
+		x := Member{ID: id, Observer: id == 4, Quorum: []string{fmt.Sprintf("127.0.0.1:%d", 17920+i)}, Election: []string{fmt.Sprintf("127.0.0.1:%d", 17930+i)}}
+		if id == m.Self {
+			x.Client = fmt.Sprintf("0.0.0.0:%d", 17910+i)
+		}
+		m.Members = append(m.Members, x)
+	}
+	return m
+}
+
+func (r *recorded) Learners() []Learner {
+	if r.role != "leader" {
+		return nil
+	}
+	return []Learner{{ID: 1, Remote: "127.0.0.1:60950"}, {ID: 4, Observer: true, Remote: "127.0.0.1:60954", Established: 1795347343250}}
+}
+
+func (r *recorded) ConfigText() (string, bool)        { return "tickTime=2000\n", r.role == "standalone" }
+func (r *recorded) LastSnapshot() (uint64, time.Time) { return 0, time.Unix(1795347337, 0) }
+func (r *recorded) ResetLearners()                    { r.resets = append(r.resets, "learners") }
+func (r *recorded) Shed(percentage int) int           { return percentage / 10 }
+func (r *recorded) Live() error                       { return nil }
+
+func (r *recorded) Ready() error {
+	if r.role == "not-serving" {
+		return errors.New("looking")
+	}
+	return nil
+}
+
+// Authorize knows one operator, and one who may only read.
+func (r *recorded) Authorize(scheme, credential, _ string) error {
+	switch {
+	case scheme != "digest":
+		return ErrNotAuthenticated
+	case credential != "root:pw":
+		return ErrNotAuthorized
+	}
+	return nil
+}
+
+func (r *recorded) Snapshot() (*Snapshot, error) {
+	body := golden("streamed-snapshot.bin")
+	return &Snapshot{Zxid: 4, Size: int64(len(body)), ReadCloser: io.NopCloser(strings.NewReader(body))}, nil
+}

@@ -45,6 +45,7 @@ type Status struct {
 	Zxid           uint64
 	Nodes          int
 	Uptime         time.Duration
+	SlowSyncs      int64 // of the log, longer than fsync.warningthresholdms
 }
 
 // Conn is one connection.
@@ -68,8 +69,8 @@ type Conn struct {
 // Setting is one line of conf or envi.
 type Setting struct{ Key, Value string }
 
-// Membership is the key of the setting that has lines of its own, and comes last.
-const Membership = "membership"
+// MemberLines is the key of the setting that has lines of its own, and comes last.
+const MemberLines = "membership"
 
 // Sessions are what dump tells.
 type Sessions struct {

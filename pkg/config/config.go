@@ -69,6 +69,7 @@ type Config struct {
 	ContainerMaxNeverUsed  time.Duration // until a container goes that never had a child; 0 = never
 
 	Ensemble
+	Admin
 }
 
 // Throttle bounds the writes under way and says which are not worth carrying out.
@@ -151,6 +152,7 @@ func Default() Config {
 		AutopurgeSnapRetainCount: 3, DBAutocreate: true, DatadirAutocreate: true,
 		FourLetterWhitelist: []string{"srvr"}, DigestEnabled: true,
 		ContainerCheckInterval: time.Minute, ContainerMaxPerMinute: 10_000,
+		Admin: defaultAdmin(),
 		Ensemble: Ensemble{
 			StandaloneEnabled: true, CnxTimeout: 5 * time.Second, ElectionPortBindRetry: 3,
 			MinNotificationInterval: 200 * time.Millisecond, MaxNotificationInterval: time.Minute,

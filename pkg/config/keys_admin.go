@@ -1,5 +1,10 @@
 package config
 
+import (
+	"math"
+	"time"
+)
+
 const (
 	adminServer = "the HTTP server of administration"
 	metricsPort = "a port for metrics"
@@ -11,13 +16,56 @@ var adminKeys = []key{
 		name: "4lw.commands.whitelist", takes: list(func(c *Config) *[]string { return &c.FourLetterWhitelist }), def: "srvr", live: true,
 		effect: "Which four-letter words are answered; `*` = all.", test: "pkg/daemon.TestMembersTellWhatTheyAre",
 	},
-	laterHTTP("admin.enableServer", "false"), laterHTTP("admin.serverAddress", "0.0.0.0"), laterHTTP("admin.serverPort", "8080"),
-	laterHTTP("admin.idleTimeout", "30000"), laterHTTP("admin.commandURL", "/commands"),
+	{
+		name: "controlSocket", takes: text(func(c *Config) *string { return &c.ControlSocket }), def: "",
+		effect: "A unix socket that serves all commands, /metrics, /livez and /readyz to whoever may open it (mode 0660).", test: "pkg/daemon.TestAdminPorts",
+	},
+	{
+		name: "admin.enableServer", takes: yesNo(func(c *Config) *bool { return &c.AdminEnabled }), def: "false",
+		effect: "The commands over HTTP; what changes something asks for authentication.", test: "pkg/daemon.TestAdminPorts",
+	},
+	{
+		name: "admin.serverAddress", takes: text(func(c *Config) *string { return &c.AdminAddress }), def: "127.0.0.1",
+		effect: "The address that they are served on.", test: "pkg/daemon.TestAdminPorts",
+	},
+	{
+		name: "admin.serverPort", takes: number(func(c *Config) *int { return &c.AdminPort }, 0, math.MaxUint16), def: "8080",
+		effect: "The port of that; 0 = any that is free.", test: "pkg/daemon.TestAdminPorts",
+	},
+	{
+		name: "admin.idleTimeout", takes: millis(func(c *Config) *time.Duration { return &c.AdminIdleTimeout }, 1), def: "30000",
+		effect: "For how long a connection may ask nothing.", test: "pkg/daemon.TestAdminPorts",
+	},
+	{
+		name: "admin.commandURL", takes: text(func(c *Config) *string { return &c.AdminCommandURL }), def: "/commands",
+		effect: "Below which the commands are.", test: "pkg/daemon.TestAdminPorts",
+	},
+	{
+		name: "admin.rateLimiterIntervalInMS", takes: millis(func(c *Config) *time.Duration { return &c.AdminRateLimit }, 0), def: "300000",
+		effect: "So many microseconds must lie between two snapshots over TCP, as in ZooKeeper, whatever the name says.", test: "pkg/daemon.TestAdminPorts",
+	},
+	{
+		name: "admin.snapshot.enabled", takes: yesNo(func(c *Config) *bool { return &c.AdminSnapshotEnabled }), def: "true",
+		effect: "The command snapshot.", test: "pkg/daemon.TestAdminPorts",
+	},
 	{name: "admin.httpVersion", def: "11", idle: "a choice between Java's libraries"},
 	laterHTTP("admin.portUnification", "false"), laterHTTP("admin.forceHttps", "false"), laterHTTP("admin.needClientAuth", "false"),
-	laterHTTP("admin.rateLimiterIntervalInMS", "300000"), laterHTTP("admin.snapshot.enabled", "true"), laterHTTP("admin.restore.enabled", "true"),
-	laterMetrics("metricsProvider.className", "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider"),
-	laterMetrics("metricsProvider.httpHost", "0.0.0.0"), laterMetrics("metricsProvider.httpPort", "7000"),
+	{
+		name: "admin.restore.enabled", takes: later("the command restore", "true"), def: "true",
+		effect: "The command restore is refused in this release.", test: "pkg/config.TestKeysOfLaterReleases",
+	},
+	{
+		name: "metricsProvider.className", takes: text(func(c *Config) *string { return &c.MetricsClass }), def: usualMetricsClass,
+		effect: "With org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider there is a port with /metrics.", test: "pkg/daemon.TestAdminPorts",
+	},
+	{
+		name: "metricsProvider.httpHost", takes: text(func(c *Config) *string { return &c.MetricsHost }), def: "127.0.0.1",
+		effect: "The address of that.", test: "pkg/daemon.TestAdminPorts",
+	},
+	{
+		name: "metricsProvider.httpPort", takes: number(func(c *Config) *int { return &c.MetricsPort }, 0, math.MaxUint16), def: "7000",
+		effect: "The port of that; 0 = any that is free.", test: "pkg/daemon.TestAdminPorts",
+	},
 	laterMetrics("metricsProvider.httpsPort", "-1"),
 	{name: "metricsProvider.exportJvmInfo", def: "true", idle: noJVM},
 	{name: "metricsProvider.workerShutdownTimeoutMs", def: "1000", idle: "a setting of a Java class"},

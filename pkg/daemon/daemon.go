@@ -21,6 +21,7 @@ import (
 	"github.com/zabd/zabd/pkg/peer"
 	"github.com/zabd/zabd/pkg/pipeline"
 	"github.com/zabd/zabd/pkg/prep"
+	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/server"
 	"github.com/zabd/zabd/pkg/session"
 	"github.com/zabd/zabd/pkg/snapshot"
@@ -37,6 +38,7 @@ type Options struct {
 	Quorum, Election []net.Listener
 	FS               vfs.FS // the real disk if nil
 	Version          string
+	ConfigText       string // zoo.cfg, for those who operate the server; may be empty
 }
 
 // A Server is one running zabd.
@@ -52,6 +54,10 @@ type Server struct {
 	started    time.Time
 	registry   *metrics.Registry
 	words      *admin.Words // on the client port
+	admin      adminPorts
+	adminStats admin.Stats
+	fs         vfs.FS
+	configText string // zoo.cfg, as it was read; "" = not known
 	stats      stats
 	lastStatus peerCache
 
@@ -77,7 +83,12 @@ func Start(ctx context.Context, cfg config.Config, o Options) (*Server, error) {
 	if o.FS == nil {
 		o.FS = vfs.Disk()
 	}
+	s.fs, s.configText = o.FS, o.ConfigText
 	if err := s.listen(o.Listeners); err != nil {
+		return nil, err
+	}
+	if err := s.openAdmin(); err != nil {
+		s.closeListeners()
 		return nil, err
 	}
 	rec, err := s.recover(o.FS)
@@ -91,6 +102,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (*Server, error) {
 		return nil, errors.Join(err, s.dir.Close())
 	}
 	s.register()
+	s.serveAdmin()
 	for _, l := range s.listeners {
 		s.clients.Serve(l)
 	}
@@ -123,7 +135,10 @@ func (s *Server) listen(open []net.Listener) error {
 	return nil
 }
 
-func (s *Server) closeListeners() { closeAll(s.listeners) }
+func (s *Server) closeListeners() {
+	closeAll(s.listeners)
+	s.admin.close()
+}
 
 func (s *Server) recover(fs vfs.FS) (*datadir.Recovered, error) {
 	dir, err := datadir.Open(fs, datadir.Options{
@@ -285,6 +300,7 @@ func (s *Server) close(ctx context.Context) error {
 	go func() {
 		defer close(done)
 		close(s.quit)
+		s.admin.close()
 		s.pipeline.Stop()
 		s.clients.Close()
 		s.peer.Close()
@@ -316,19 +332,19 @@ func (s *Server) maybeSnapshot() {
 	}
 	s.goBackground(func() {
 		defer s.snapshotting.Unlock()
-		if err := s.snapshot(); err != nil {
+		if _, _, err := s.snapshot(); err != nil {
 			s.fail(err)
 		}
 	})
 }
 
-// snapshot writes the tree to a file while it goes on changing.
-func (s *Server) snapshot() error {
+// snapshot writes the tree to a file while it goes on changing. Its caller holds snapshotting.
+func (s *Server) snapshot() (at proto.Zxid, path string, err error) {
 	begun := time.Now()
 	var file *datadir.SnapshotFile
 	var nodes *snapshot.Writer
 	var walk *tree.Walk
-	err := s.pipeline.Walk(func(w *tree.Walk) (pipeline.NodeWriter, error) {
+	err = s.pipeline.Walk(func(w *tree.Walk) (pipeline.NodeWriter, error) {
 		f, err := s.dir.CreateSnapshot(w.Zxid)
 		if err != nil {
 			return nil, err
@@ -346,11 +362,11 @@ func (s *Server) snapshot() error {
 		if file != nil {
 			file.Abort()
 		}
-		return fmt.Errorf("daemon: snapshot: %w", err)
+		return 0, "", fmt.Errorf("daemon: snapshot: %w", err)
 	}
 	s.stats.Snapshot.Observe(time.Since(begun).Milliseconds())
 	s.log.Info("snapshot written", "zxid", walk.Zxid, "path", file.Path(), "took", time.Since(begun))
-	return nil
+	return walk.Zxid, file.Path(), nil
 }
 
 // purgeLoop removes old files at the start and then at every interval.

@@ -89,9 +89,9 @@ func (s *Server) Sessions() (out admin.Sessions) {
 
 // Watches implements admin.Source.
 func (s *Server) Watches() (out []admin.Watch) {
-	s.pipeline.DataWatches(func(path string, session int64) {
-		out = append(out, admin.Watch{Path: path, Session: session})
-	})
+	for _, w := range s.pipeline.Watched() {
+		out = append(out, admin.Watch{Path: w.Path, Session: w.Session})
+	}
 	return out
 }
 

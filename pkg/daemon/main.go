@@ -61,7 +61,8 @@ func Main(args, env []string, stderr *os.File, version string) int {
 	defer cancel()
 	listeners, err := systemd.Listeners()
 	if err == nil {
-		err = run(ctx, cfg, Options{Log: log, Version: version, Listeners: listeners})
+		text, _ := os.ReadFile(cl.config) // nobody depends on it
+		err = run(ctx, cfg, Options{Log: log, Version: version, Listeners: listeners, ConfigText: string(text)})
 	}
 	if err != nil {
 		log.Error("zabd ends", "err", err, "exit_code", exitCode(err))

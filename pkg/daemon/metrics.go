@@ -48,7 +48,7 @@ func (s *Server) register() {
 		s.registerEnsemble()
 	}
 	s.registerLeader()
-	for _, counts := range []any{&s.stats, &s.pipeline.Stats, &s.pipeline.Stats.Ops, &s.clients.Stats, s.peer.Stats()} {
+	for _, counts := range []any{&s.stats, &s.adminStats, &s.pipeline.Stats, &s.pipeline.Stats.Ops, &s.clients.Stats, s.peer.Stats()} {
 		r.Add(counts)
 	}
 	r.ExportRuntime()

@@ -33,6 +33,7 @@ func (s *Server) Status() admin.Status {
 		Received: st.Received.Load(), Sent: st.Sent.Load(),
 		Connections: int(st.Connections.Load()), Outstanding: st.Outstanding.Load(), Uptime: s.clock(),
 	}
+	out.SlowSyncs = s.dir.SlowSyncs.Load()
 	out.Replies[0], out.Replies[1], out.Replies[2] = st.Sizes.Load()
 	out.MinLatency, out.AvgLatency, out.MaxLatency = st.Latency()
 	s.describe(&out)
@@ -96,6 +97,6 @@ func (s *Server) ensembleSettings() []admin.Setting {
 		{Key: "electionPort", Value: strconv.Itoa(self.Election[0].Port)},
 		{Key: "quorumPort", Value: strconv.Itoa(self.Quorum[0].Port)},
 		{Key: "peerType", Value: strconv.Itoa(int(self.Role))},
-		{Key: admin.Membership, Value: s.cfg.Members.Text()},
+		{Key: admin.MemberLines, Value: s.cfg.Members.Text()},
 	}
 }

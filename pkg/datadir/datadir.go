@@ -23,6 +23,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/zabd/zabd/pkg/metrics"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/snapshot"
 	"github.com/zabd/zabd/pkg/tree"
@@ -135,8 +136,9 @@ type Dir struct {
 	o                Options
 	snapDir, logDir  string
 	locks            []io.Closer
-	txns, txnsDue    int   // since the last roll
-	rolledAt, sizeOf int64 // bytes of log at the last roll, and for which a snapshot is due
+	SlowSyncs        metrics.Counter // that took longer than Options.SlowSync
+	txns, txnsDue    int             // since the last roll
+	rolledAt, sizeOf int64           // bytes of log at the last roll, and for which a snapshot is due
 	epochs           epochs
 
 	mu     sync.Mutex     // held by the log writer to change what follows, and by others to read it
@@ -255,6 +257,7 @@ func (d *Dir) Sync() error {
 	begun := d.o.Clock()
 	err := d.log.Sync()
 	if took := d.o.Clock() - begun; took > d.o.SlowSync {
+		d.SlowSyncs.Add(1)
 		d.o.Warn(fmt.Sprintf("a sync of the log in %s took %v, which every write waits for", d.logDir, took.Round(time.Millisecond)))
 	}
 	return err

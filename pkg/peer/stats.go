@@ -190,3 +190,15 @@ func (l *link) describe() Learner {
 
 // ResetSizes forgets the sizes of the proposals so far.
 func (p *Peer) ResetSizes() { p.Inspect(func(*zab.Node) { p.sizes = noSizes }) }
+
+// ResetLearners lets the counts of packets of all learners begin anew.
+func (p *Peer) ResetLearners() {
+	p.Inspect(func(*zab.Node) {
+		for _, l := range p.links {
+			l.packets = 0
+			l.mu.Lock()
+			l.sent = 0
+			l.mu.Unlock()
+		}
+	})
+}

@@ -9,7 +9,6 @@ import (
 	"github.com/zabd/zabd/pkg/jute"
 	"github.com/zabd/zabd/pkg/metrics"
 	"github.com/zabd/zabd/pkg/proto"
-	"github.com/zabd/zabd/pkg/watch"
 )
 
 // Stats counts what goes through. The tags are ZooKeeper's names; times are in milliseconds, sizes in bytes.
@@ -398,9 +397,4 @@ func (p *Pipeline) Digests() []DigestPoint {
 	p.digests.mu.Lock()
 	defer p.digests.mu.Unlock()
 	return append([]DigestPoint(nil), p.digests.kept...)
-}
-
-// DataWatches calls f with every path that a client watches for its data, and the client's session.
-func (p *Pipeline) DataWatches(f func(path string, session int64)) {
-	p.watches.EachData(func(path string, w *watch.Watcher) { f(path, w.Owner.(*Client).SessionID()) })
 }

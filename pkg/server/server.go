@@ -175,6 +175,19 @@ func (s *Server) ResetConns() {
 	}
 }
 
+// CloseSome closes the connections that are drawn, of those that have clients, and returns how many.
+func (s *Server) CloseSome(draw func() bool) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if c.client.Load() != nil && draw() {
+			c.Close()
+			n++
+		}
+	}
+	return n
+}
+
 // Conns describes the connections of now, in no order.
 func (s *Server) Conns() []ConnInfo {
 	s.mu.Lock()

@@ -1,0 +1,127 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/zabd/zabd/pkg/admin"
+)
+
+// adminPorts are where those who watch and operate the server ask: the control socket, the commands over TCP and the
+// metrics. Each is open only if a setting says so.
+type adminPorts struct {
+	control, commands, metrics net.Listener // nil = not open
+
+	servers []*http.Server
+	closing sync.Once
+}
+
+// socketMode lets the server's user and group in.
+const socketMode = 0o660
+
+// openAdmin opens what the settings name.
+func (s *Server) openAdmin() (err error) {
+	cfg, p := &s.cfg, &s.admin
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	if cfg.ControlSocket != "" {
+		if p.control, err = listenUnix(cfg.ControlSocket); err != nil {
+			return &BindError{"control socket", err}
+		}
+	}
+	if cfg.AdminEnabled {
+		if p.commands, err = net.Listen("tcp", net.JoinHostPort(cfg.AdminAddress, strconv.Itoa(cfg.AdminPort))); err != nil {
+			return &BindError{"admin port", err}
+		}
+	}
+	if cfg.PrometheusEnabled() {
+		if p.metrics, err = net.Listen("tcp", net.JoinHostPort(cfg.MetricsHost, strconv.Itoa(cfg.MetricsPort))); err != nil {
+			return &BindError{"metrics port", err}
+		}
+	}
+	return nil
+}
+
+// listenUnix opens a socket file, in the place of one that a server has left which ended by force.
+func listenUnix(path string) (net.Listener, error) {
+	if c, err := net.Dial("unix", path); err == nil {
+		_ = c.Close()
+		return nil, errors.New(path + " is another server's")
+	}
+	if st, err := os.Lstat(path); err == nil && st.Mode()&fs.ModeSocket != 0 {
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, socketMode); err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// serveAdmin answers on all that is open, in the background until close.
+func (s *Server) serveAdmin() {
+	p, cfg := &s.admin, &s.cfg
+	h := &admin.HTTP{
+		Source: s, Registry: s.registry, Trace: s.words.Trace, Aliases: s.words.Aliases, Stats: &s.adminStats,
+		CommandURL: cfg.AdminCommandURL, SnapshotEnabled: cfg.AdminSnapshotEnabled,
+		SnapshotEvery: cfg.AdminRateLimit / 1000, // see config.Admin
+	}
+	metrics := http.NewServeMux()
+	metrics.Handle("/metrics", s.registry.Handler())
+	for _, port := range []struct {
+		listener net.Listener
+		handler  http.Handler
+	}{{p.control, h.Handler(true)}, {p.commands, h.Handler(false)}, {p.metrics, metrics}} {
+		if port.listener == nil {
+			continue
+		}
+		server := &http.Server{
+			Handler: port.handler, ReadHeaderTimeout: cfg.AdminIdleTimeout, ReadTimeout: cfg.AdminIdleTimeout,
+			IdleTimeout: cfg.AdminIdleTimeout, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelInfo),
+		}
+		p.servers = append(p.servers, server)
+		s.goBackground(func() {
+			if err := server.Serve(port.listener); !errors.Is(err, http.ErrServerClosed) {
+				s.log.Warn("an admin port has failed", "address", port.listener.Addr().String(), "err", err)
+			}
+		})
+	}
+}
+
+// answerTime is for what is being answered when the server stops.
+const answerTime = time.Second
+
+// close ends all ports.
+func (p *adminPorts) close() {
+	p.closing.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+		defer cancel()
+		for _, server := range p.servers {
+			if server.Shutdown(ctx) != nil {
+				_ = server.Close()
+			}
+		}
+		for _, l := range []net.Listener{p.control, p.commands, p.metrics} {
+			if l != nil {
+				_ = l.Close()
+			}
+		}
+	})
+}
