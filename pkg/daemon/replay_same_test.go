@@ -101,7 +101,7 @@ func (p *player) expectWelcome(c *playedConn, want []byte) error {
 	return nil
 }
 
-// sameZxid compares zxids as steps. What was left out, and an undecodable write, which takes a zxid of its own here,
+// sameZxid compares zxids as steps. What was not played, and an undecodable write, which takes a zxid of its own here,
 // begin a new count.
 func (p *player) sameZxid(op proto.Op, want, got int64, code proto.Code) error {
 	if want <= 0 {

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -125,6 +126,8 @@ func (c *Client) Handle(frame []byte) (done bool, err error) {
 	switch {
 	case h.Op == proto.OpAuth:
 		return c.authenticate(h.Xid, body)
+	case h.Op == proto.OpSasl:
+		return c.sasl(h.Xid, body)
 	case h.Op == proto.OpCreateSession: // a server's, not a client's: nothing of it is decoded
 		c.write(&proto.Request{Session: c.session.id, Xid: h.Xid, Op: h.Op, IDs: c.identity()})
 	case !serve.Supported(h.Op):
@@ -275,6 +278,20 @@ func (c *Client) authenticate(xid int32, body []byte) (done bool, err error) {
 	}
 	c.out.refuse(xid, 0, code)
 	return code != proto.OK, nil
+}
+
+// sasl answers a token at once, by none: that tells a client that there is no SASL here, and it goes on without.
+func (c *Client) sasl(xid int32, body []byte) (done bool, err error) {
+	d := jute.NewDecoder(body)
+	var r proto.TokenRecord
+	if err := r.Decode(&d); err != nil {
+		return true, fmt.Errorf("pipeline: sasl request: %w", err)
+	}
+	if r.Token == nil {
+		return true, errors.New("pipeline: sasl request without a token")
+	}
+	c.out.sasl(xid)
+	return false, nil
 }
 
 // Finish sends everything and closes the connection.

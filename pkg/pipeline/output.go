@@ -88,6 +88,11 @@ func (o *output) refuse(xid int32, z proto.Zxid, code proto.Code) {
 	o.end(serve.AppendError(b, xid, z, code))
 }
 
+// sasl answers a token by none.
+func (o *output) sasl(xid int32) {
+	o.end(serve.AppendNoToken(o.begin(), xid))
+}
+
 // notify queues a notification; false if more than limit bytes of them wait already.
 func (o *output) notify(event []byte, limit int) bool {
 	b := o.begin()

@@ -27,7 +27,7 @@ func Supported(op proto.Op) bool {
 	case proto.OpExists, proto.OpGetData, proto.OpGetACL, proto.OpGetChildren, proto.OpGetChildren2, proto.OpSync,
 		proto.OpPing, proto.OpMultiRead, proto.OpGetEphemerals, proto.OpGetAllChildrenNumber, proto.OpWhoAmI,
 		proto.OpSetWatches, proto.OpSetWatches2, proto.OpAddWatch, proto.OpCheckWatches, proto.OpRemoveWatches,
-		proto.OpAuth, proto.OpCreate, proto.OpCreate2, proto.OpCreateContainer, proto.OpCreateTTL, proto.OpDelete,
+		proto.OpAuth, proto.OpSasl, proto.OpCreate, proto.OpCreate2, proto.OpCreateContainer, proto.OpCreateTTL, proto.OpDelete,
 		proto.OpDeleteContainer, proto.OpSetData, proto.OpSetACL, proto.OpReconfig, proto.OpMulti, proto.OpCloseSession:
 		return true
 	}

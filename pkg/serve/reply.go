@@ -25,6 +25,13 @@ func AppendError(dst []byte, xid int32, z proto.Zxid, code proto.Code) []byte {
 	return endFrame(beginFrame(dst, xid, z, code), len(dst))
 }
 
+// AppendNoToken appends the frame that answers a sasl token by none.
+func AppendNoToken(dst []byte, xid int32) []byte {
+	at := len(dst)
+	var none proto.TokenRecord
+	return endFrame(none.AppendTo(beginFrame(dst, xid, 0, proto.OK)), at)
+}
+
 // AppendEvent appends the frame of a notification. z is the zxid of the change, or -1 when the event is replayed by
 // setWatches.
 func AppendEvent(dst []byte, typ proto.EventType, path string, z proto.Zxid) []byte {

@@ -39,12 +39,13 @@ type member struct {
 	applied  chan proto.Zxid
 }
 
-func newEnsemble(t *testing.T, times map[proto.Zxid]int64, firstID time.Duration) *ensemble {
+// newEnsemble starts three servers, the first of which counts its sessions from firstID[0].
+func newEnsemble(t *testing.T, times map[proto.Zxid]int64, firstID [3]time.Duration) *ensemble {
 	e := &ensemble{
 		inbox: make(chan func(), 100), sessions: session.NewTracker(time.Second), last: proto.MakeZxid(1, 0), times: times,
 	}
 	for i := range e.members {
-		e.members[i] = e.member(t, int64(i+1), firstID)
+		e.members[i] = e.member(t, int64(i+1), firstID[i])
 	}
 	e.members[2].origin = session.Self
 	go func() {
@@ -72,6 +73,7 @@ func (e *ensemble) member(t *testing.T, id int64, firstID time.Duration) *member
 	})
 	m.pipeline.Connect(m)
 	go m.pipeline.Run()
+	m.pipeline.Deliver([]txn.Delivery{{Entry: txn.Entry{Zxid: e.last}}}) // the epoch begins
 	m.server = New(Config{
 		Pipeline: m.pipeline, Log: slog.New(slog.DiscardHandler), MaxFrame: 1 << 20, MaxTimeout: time.Hour, HandshakeTimeout: time.Minute,
 	})
@@ -134,13 +136,9 @@ func (e *ensemble) settle() {
 // TestGoldenSessionMoved plays what three servers of ZooKeeper 3.9.5 said to a client that moved from one to the other,
 // byte for byte.
 func TestGoldenSessionMoved(t *testing.T) {
-	lines := transcript(t, "11-session-moved.jsonl")
-	at := map[proto.Zxid]int64{}
-	for _, l := range lines {
-		at[l.Dec.Stat.Czxid], at[l.Dec.Stat.Mzxid] = l.Dec.Stat.Ctime, l.Dec.Stat.Mtime
-	}
+	lines := transcript(t, "golden39/client/11-session-moved.jsonl")
 	const firstID = 0x5a10b0 * time.Millisecond
-	e := newEnsemble(t, at, firstID)
+	e := newEnsemble(t, timesOf(lines), [3]time.Duration{firstID, firstID, firstID})
 	server := map[byte]*member{'A': e.members[0], 'B': e.members[1], 'L': e.members[2], 'W': e.members[0], 'U': e.members[1]}
 	conns := map[string]net.Conn{}
 	played := 0
@@ -159,6 +157,15 @@ func TestGoldenSessionMoved(t *testing.T) {
 		_ = c.Close()
 	}
 	t.Logf("%d lines played", played)
+}
+
+// timesOf returns when the recorded txns were made.
+func timesOf(lines []line) map[proto.Zxid]int64 {
+	at := map[proto.Zxid]int64{}
+	for _, l := range lines {
+		at[l.Dec.Stat.Czxid], at[l.Dec.Stat.Mzxid] = l.Dec.Stat.Ctime, l.Dec.Stat.Mtime
+	}
+	return at
 }
 
 func play(l line, conns map[string]net.Conn, dial func() (net.Conn, error)) error {
@@ -197,7 +204,7 @@ type line struct {
 
 func transcript(t *testing.T, name string) (lines []line) {
 	t.Helper()
-	f, err := os.Open("../../testdata/golden39/client/" + name)
+	f, err := os.Open("../../testdata/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
