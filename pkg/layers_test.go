@@ -33,7 +33,7 @@ var layers = map[string]string{
 	"server":   "jute proto pipeline metrics",
 	"metrics":  "", "admin": "metrics",
 	// assembly
-	"invariant": "", "systemd": "", "config": "ensemble",
+	"invariant": "", "systemd": "", "config": "ensemble auth",
 	"daemon": "jute proto txn session auth watch tree prep serve ensemble election zab peer vfs txnlog snapshot datadir pipeline " +
 		"server metrics admin systemd config",
 	// users

@@ -3,8 +3,7 @@
 package auth
 
 import (
-	"crypto/sha1"
-	"encoding/base64"
+	"crypto"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -13,43 +12,61 @@ import (
 	"github.com/zabd/zabd/pkg/proto"
 )
 
-// Options are the settings of a server that concern authentication.
+// Rules are the settings of a server that decide what is permitted.
+type Rules struct {
+	SkipACL  bool // everything is
+	NoDigest bool // there is no scheme digest
+}
+
+// Options are all the settings of a server that concern authentication.
 type Options struct {
-	SuperDigest string // user:hash of whoever may do everything; none if empty
+	Rules
+	Hash        crypto.Hash // of the scheme digest; 0 = SHA-1
+	SuperDigest string      // user:hash of whoever may do everything; none if empty
+	Ensembles   []string    // what clients may call the ensemble that they mean, by the scheme ensemble; it is there if any is
+	Required    []string    // schemes of which a connection needs an id; none = anybody is served
 }
 
 var super = proto.ID{Scheme: "super"}
 
 // Authenticate returns the ids that a credential gives to a connection from ip. AuthFailed refuses it, and ends the
-// connection.
-func Authenticate(scheme string, data []byte, o Options, ip string) ([]proto.ID, proto.Code) {
-	switch scheme {
-	case "digest":
-		if data == nil {
-			return nil, proto.AuthFailed
-		}
-		id := Digest(proto.Text(data))
+// connection; BadArguments ends it without an answer, so that the client goes to another server.
+func (o *Options) Authenticate(scheme string, data []byte, ip string) ([]proto.ID, proto.Code) {
+	switch {
+	case scheme == "digest" && !o.NoDigest && data != nil:
+		id := Digest(o.Hash, proto.Text(data))
 		ids := []proto.ID{{Scheme: "digest", ID: id}}
 		if o.SuperDigest != "" && id == o.SuperDigest {
 			ids = append(ids, super)
 		}
 		return ids, proto.OK
-	case "ip":
+	case scheme == "ip":
 		return []proto.ID{{Scheme: "ip", ID: ip}}, proto.OK
+	case scheme == EnsembleScheme && len(o.Ensembles) > 0:
+		if len(data) > 0 && !slices.Contains(o.Ensembles, proto.Text(data)) {
+			return nil, proto.BadArguments
+		}
+		return nil, proto.OK
 	}
 	return nil, proto.AuthFailed
 }
 
-// Digest returns the id of the digest scheme for "user:password": the user and the base64 of the SHA-1 of the whole.
-func Digest(credential string) string {
-	user, _, _ := strings.Cut(credential, ":")
-	sum := sha1.Sum([]byte(credential))
-	return user + ":" + base64.StdEncoding.EncodeToString(sum[:])
+// EnsembleScheme gives no id: a client says by it which ensemble it means.
+const EnsembleScheme = "ensemble"
+
+// Serves tells whether a connection that has these ids is served.
+func (o *Options) Serves(ids []proto.ID) bool {
+	return len(o.Required) == 0 || slices.ContainsFunc(ids, func(id proto.ID) bool { return slices.Contains(o.Required, id.Scheme) })
+}
+
+// Knows tells whether there is a scheme by which a client can authenticate.
+func (o *Options) Knows(scheme string) bool {
+	return scheme == "ip" || scheme == "digest" && !o.NoDigest || scheme == EnsembleScheme && len(o.Ensembles) > 0
 }
 
 // Permit tells whether one who has ids is granted any of the needed bits. An empty list grants everything.
-func Permit(acl []proto.ACL, need proto.Perm, ids []proto.ID) bool {
-	if len(acl) == 0 {
+func (r Rules) Permit(acl []proto.ACL, need proto.Perm, ids []proto.ID) bool {
+	if r.SkipACL || len(acl) == 0 {
 		return true
 	}
 	for i := range ids {
@@ -66,7 +83,7 @@ func Permit(acl []proto.ACL, need proto.Perm, ids []proto.ID) bool {
 			return true
 		}
 		for j := range ids {
-			if ids[j].Scheme == a.ID.Scheme && matches(a.ID, ids[j].ID) {
+			if ids[j].Scheme == a.ID.Scheme && r.matches(a.ID, ids[j].ID) {
 				return true
 			}
 		}
@@ -75,14 +92,11 @@ func Permit(acl []proto.ACL, need proto.Perm, ids []proto.ID) bool {
 }
 
 // matches tells whether the id of one who asks satisfies an entry of the same scheme.
-func matches(entry proto.ID, id string) bool {
-	switch entry.Scheme {
-	case "ip":
+func (r Rules) matches(entry proto.ID, id string) bool {
+	if entry.Scheme == "ip" {
 		return inNetwork(id, entry.ID)
-	case "digest", "sasl", "x509":
-		return id == entry.ID
 	}
-	return false
+	return r.isAuthenticated(entry.Scheme) && id == entry.ID
 }
 
 // inNetwork tells whether an address lies in addr/bits.
@@ -132,7 +146,7 @@ func parseV4(s string) (netip.Addr, bool) {
 
 // FixACL turns the list of a request into the one that is stored, a new one: duplicates go, and then "auth" becomes what
 // the connection has authenticated as. InvalidACL refuses an empty list and entries that no scheme accepts.
-func FixACL(acl []proto.ACL, ids []proto.ID) ([]proto.ACL, proto.Code) {
+func (r Rules) FixACL(acl []proto.ACL, ids []proto.ID) ([]proto.ACL, proto.Code) {
 	if len(acl) == 0 {
 		return nil, proto.InvalidACL
 	}
@@ -145,7 +159,7 @@ func FixACL(acl []proto.ACL, ids []proto.ID) ([]proto.ACL, proto.Code) {
 		case a.ID.Scheme == "auth":
 			found := false
 			for _, id := range ids {
-				if isAuthenticated(id.Scheme) {
+				if r.isAuthenticated(id.Scheme) {
 					fixed = append(fixed, proto.ACL{Perms: a.Perms, ID: id})
 					found = true
 				}
@@ -153,7 +167,7 @@ func FixACL(acl []proto.ACL, ids []proto.ID) ([]proto.ACL, proto.Code) {
 			if !found {
 				return nil, proto.InvalidACL
 			}
-		case valid(a.ID):
+		case r.valid(a.ID):
 			fixed = append(fixed, a)
 		default:
 			return nil, proto.InvalidACL
@@ -163,20 +177,20 @@ func FixACL(acl []proto.ACL, ids []proto.ID) ([]proto.ACL, proto.Code) {
 }
 
 // isAuthenticated tells whether ids of a scheme prove who somebody is; an address does not.
-func isAuthenticated(scheme string) bool {
-	return scheme == "digest" || scheme == "sasl" || scheme == "x509"
+func (r Rules) isAuthenticated(scheme string) bool {
+	return scheme == "digest" && !r.NoDigest || scheme == "sasl" || scheme == "x509"
 }
 
 // valid tells whether a list may name an id.
-func valid(id proto.ID) bool {
-	switch id.Scheme {
-	case "digest":
+func (r Rules) valid(id proto.ID) bool {
+	switch {
+	case id.Scheme == "digest" && !r.NoDigest:
 		parts := strings.Split(id.ID, ":")
 		for len(parts) > 0 && parts[len(parts)-1] == "" {
 			parts = parts[:len(parts)-1]
 		}
 		return len(parts) == 2
-	case "ip":
+	case id.Scheme == "ip":
 		_, ok := parseNetwork(id.ID)
 		return ok
 	}

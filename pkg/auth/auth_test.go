@@ -7,10 +7,13 @@ import (
 	"github.com/zabd/zabd/pkg/proto"
 )
 
+// anyRules are the usual ones.
+var anyRules Rules
+
 func id(scheme, name string) proto.ID { return proto.ID{Scheme: scheme, ID: name} }
 
 func TestAuthenticate(t *testing.T) {
-	o := Options{SuperDigest: Digest("super:pw")}
+	o := Options{SuperDigest: Digest(0, "super:pw")}
 	for _, c := range []struct {
 		name, scheme string
 		data         []byte
@@ -20,14 +23,14 @@ func TestAuthenticate(t *testing.T) {
 		{"digest", "digest", []byte("user:password"), []proto.ID{id("digest", "user:tpUq/4Pn5A64fVZyQ0gOJ8ZWqkY=")}, proto.OK},
 		{"digest without a colon", "digest", []byte("nocolon"), []proto.ID{id("digest", "nocolon:Ra+cHr2ZoHvBjtNArFGNGlVie4g=")}, proto.OK},
 		{"super", "digest", []byte("super:pw"), []proto.ID{id("digest", o.SuperDigest), id("super", "")}, proto.OK},
-		{"not UTF-8", "digest", []byte("u\xff:p\xff"), []proto.ID{id("digest", Digest("u\uFFFD:p\uFFFD"))}, proto.OK},
-		{"empty", "digest", []byte{}, []proto.ID{id("digest", Digest(""))}, proto.OK},
+		{"not UTF-8", "digest", []byte("u\xff:p\xff"), []proto.ID{id("digest", Digest(0, "u\uFFFD:p\uFFFD"))}, proto.OK},
+		{"empty", "digest", []byte{}, []proto.ID{id("digest", Digest(0, ""))}, proto.OK},
 		{"null digest", "digest", nil, nil, proto.AuthFailed},
 		{"ip", "ip", nil, []proto.ID{id("ip", "10.0.0.1")}, proto.OK},
 		{"world", "world", []byte("anyone"), nil, proto.AuthFailed},
 		{"unknown", "kerberos", []byte("x"), nil, proto.AuthFailed},
 	} {
-		got, code := Authenticate(c.scheme, c.data, o, "10.0.0.1")
+		got, code := o.Authenticate(c.scheme, c.data, "10.0.0.1")
 		if code != c.code || !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, %v; want %v, %v", c.name, got, code, c.want, c.code)
 		}
@@ -70,12 +73,12 @@ func TestFixACL(t *testing.T) {
 		{"mapped IPv4", []proto.ACL{entry("ip", "::ffff:1.2.3.4")}, nil},
 		{"unknown scheme", []proto.ACL{entry("kerberos", "x")}, nil},
 	} {
-		got, code := FixACL(c.acl, ids)
+		got, code := anyRules.FixACL(c.acl, ids)
 		if (code == proto.OK) != (c.want != nil) || !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, %v; want %v", c.name, got, code, c.want)
 		}
 	}
-	if _, code := FixACL([]proto.ACL{entry("auth", "")}, ids[:1]); code != proto.InvalidACL {
+	if _, code := anyRules.FixACL([]proto.ACL{entry("auth", "")}, ids[:1]); code != proto.InvalidACL {
 		t.Errorf("auth of nobody = %v, want %v", code, proto.InvalidACL)
 	}
 }
@@ -101,11 +104,11 @@ func TestPermit(t *testing.T) {
 		{"super does all", proto.PermAdmin, []proto.ID{id("super", "")}, true},
 		{"one of two bits is enough", proto.PermAdmin | proto.PermRead, nil, true},
 	} {
-		if got := Permit(acl, c.need, c.ids); got != c.want {
+		if got := anyRules.Permit(acl, c.need, c.ids); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}
-	if !Permit(nil, proto.PermAdmin, nil) {
+	if !anyRules.Permit(nil, proto.PermAdmin, nil) {
 		t.Error("an empty list refuses")
 	}
 }
@@ -134,7 +137,7 @@ func TestInNetwork(t *testing.T) {
 
 func TestPermitAllocatesNothing(t *testing.T) {
 	acl, ids := proto.WorldAll(), []proto.ID{id("ip", "10.0.0.1")}
-	if n := testing.AllocsPerRun(100, func() { Permit(acl, proto.PermRead, ids) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { anyRules.Permit(acl, proto.PermRead, ids) }); n != 0 {
 		t.Fatalf("%v allocations", n)
 	}
 }
@@ -144,5 +147,91 @@ func TestDisplayACL(t *testing.T) {
 	shown := DisplayACL(acl)
 	if shown[0].ID.ID != "u:x" || shown[1] != acl[1] || acl[0].ID.ID != "u:secret" {
 		t.Fatalf("%v is shown as %v", acl, shown)
+	}
+}
+
+// TestHashes: what openssl makes of the same.
+func TestHashes(t *testing.T) {
+	for _, c := range []struct{ name, want string }{
+		{"SHA1", "tpUq/4Pn5A64fVZyQ0gOJ8ZWqkY="},
+		{"sha-1", "tpUq/4Pn5A64fVZyQ0gOJ8ZWqkY="},
+		{"SHA", "tpUq/4Pn5A64fVZyQ0gOJ8ZWqkY="},
+		{"SHA-256", "yRsdas04PETE7CDJcj51jDEYKh9PAjHWPZElmi6hS50="},
+		{"SHA256", "yRsdas04PETE7CDJcj51jDEYKh9PAjHWPZElmi6hS50="},
+		{"SHA-512", "jpg++2gII4jzID8eXmWBSuUbGt1jbK9iB9PlOOf0uNwG7O0rsNtKX7GP4vq+QM0ncsfbzxZTuyf0xv2Xbkfz1Q=="},
+		{"SHA-512/256", "BJ4p7RfQWcJD4uSvfIaTRHf2W3T/r7vXir0nGIUZvt4="},
+		{"SHA3-256", "NAR2RZ7JZxGXKOuQubzhytx9PjP71AWWZoOY+TVw1hw="},
+		{"MD5", "OunqX+etW/ZSxR9D2ldCLA=="},
+		{"SHA-224", ""},
+		{"SHA-384", ""},
+		{"SHA-512/224", ""},
+		{"SHA3-224", ""},
+		{"SHA3-384", ""},
+		{"SHA3-512", ""},
+	} {
+		h, err := ParseHash(c.name)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if got := Digest(h, "user:password"); c.want != "" && got != "user:"+c.want {
+			t.Errorf("%s gives %s, want %s", c.name, got, c.want)
+		}
+	}
+	for _, name := range []string{"RipeMD160", "MD2", "", "SHA-2", "SHA3"} {
+		if h, err := ParseHash(name); err == nil {
+			t.Errorf("%q is %v", name, h)
+		}
+	}
+}
+
+// TestWithoutDigest: nobody can be known by a password, and what names one grants nothing.
+func TestWithoutDigest(t *testing.T) {
+	o := Options{Rules: Rules{NoDigest: true}, SuperDigest: Digest(0, "super:pw")}
+	if ids, code := o.Authenticate("digest", []byte("super:pw"), ""); code != proto.AuthFailed {
+		t.Errorf("authenticate = %v, %v", ids, code)
+	}
+	mine := []proto.ACL{{Perms: proto.PermAll, ID: id("digest", "u:h")}}
+	ids := []proto.ID{id("digest", "u:h"), id("ip", "1.2.3.4")} // as a server says that has the scheme
+	if o.Permit(mine, proto.PermRead, ids) {
+		t.Error("an entry of digest grants")
+	}
+	for _, acl := range [][]proto.ACL{mine, {{Perms: 1, ID: id("auth", "")}}} {
+		if _, code := o.FixACL(acl, ids); code != proto.InvalidACL {
+			t.Errorf("%v is fixed: %v", acl, code)
+		}
+	}
+	if o.Knows("digest") || !o.Knows("ip") || o.Knows("ensemble") || o.Knows("world") || !new(Options).Knows("digest") {
+		t.Error("schemes")
+	}
+}
+
+func TestEnsembleNames(t *testing.T) {
+	o := Options{Ensembles: []string{"red", "blue"}}
+	for _, c := range []struct {
+		name string
+		data []byte
+		want proto.Code
+	}{
+		{"one of them", []byte("blue"), proto.OK},
+		{"no name", nil, proto.OK},
+		{"an empty name", []byte{}, proto.OK},
+		{"another", []byte("green"), proto.BadArguments},
+		{"both", []byte("red,blue"), proto.BadArguments},
+	} {
+		if ids, code := o.Authenticate("ensemble", c.data, ""); code != c.want || len(ids) > 0 {
+			t.Errorf("%s: %v, %v, want %v", c.name, ids, code, c.want)
+		}
+	}
+	if _, code := new(Options).Authenticate("ensemble", nil, ""); code != proto.AuthFailed {
+		t.Errorf("without names: %v", code)
+	}
+}
+
+func TestServes(t *testing.T) {
+	someone, nobody := []proto.ID{id("ip", "1.2.3.4"), id("digest", "u:h")}, []proto.ID{id("ip", "1.2.3.4")}
+	o := Options{Required: []string{"sasl", "digest"}}
+	if !o.Serves(someone) || o.Serves(nobody) || !new(Options).Serves(nobody) {
+		t.Error("who is served")
 	}
 }

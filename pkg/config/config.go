@@ -4,9 +4,11 @@
 package config
 
 import (
+	"crypto"
 	"fmt"
 	"time"
 
+	"github.com/zabd/zabd/pkg/auth"
 	"github.com/zabd/zabd/pkg/ensemble"
 )
 
@@ -59,6 +61,12 @@ type Config struct {
 	FourLetterWhitelist  []string // "*" = all
 	DigestEnabled        bool
 	SuperDigest          string
+	DigestScheme         bool        // clients may authenticate by the scheme digest
+	DigestHash           crypto.Hash // of that; 0 = SHA-1
+	EnsembleNames        []string    // that clients may say by the scheme ensemble
+	EnforceAuth          bool        // clients must authenticate
+	EnforceAuthSchemes   []string    // by one of these
+	EagerACLCheck        bool
 	SkipACL              bool
 	EnforceQuota         bool // hard limits of quotas refuse writes, and soft ones are said in the log
 	ExtendedTypesEnabled bool
@@ -150,7 +158,7 @@ func Default() Config {
 		CommitLogCount: leastCommitLog,
 		ForceSync:      true, FsyncWarning: time.Second, MaxBatchSize: 1000, SerializeLastZxid: true, CloseSessionTxn: true,
 		AutopurgeSnapRetainCount: 3, DBAutocreate: true, DatadirAutocreate: true,
-		FourLetterWhitelist: []string{"srvr"}, DigestEnabled: true,
+		FourLetterWhitelist: []string{"srvr"}, DigestEnabled: true, DigestScheme: true, DigestHash: crypto.SHA1,
 		ContainerCheckInterval: time.Minute, ContainerMaxPerMinute: 10_000,
 		Admin: defaultAdmin(),
 		Ensemble: Ensemble{
@@ -205,6 +213,18 @@ func (c *Config) complete() {
 	if c.QuorumCnxnTimeout <= 0 {
 		c.QuorumCnxnTimeout = c.SyncTimeout()
 	}
+}
+
+// Auth returns the settings that concern authentication.
+func (c *Config) Auth() auth.Options {
+	o := auth.Options{
+		Rules: auth.Rules{SkipACL: c.SkipACL, NoDigest: !c.DigestScheme},
+		Hash:  c.DigestHash, SuperDigest: c.SuperDigest, Ensembles: c.EnsembleNames,
+	}
+	if c.EnforceAuth {
+		o.Required = c.EnforceAuthSchemes
+	}
+	return o
 }
 
 // An Error says where a setting is wrong, and why.

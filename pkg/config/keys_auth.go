@@ -1,5 +1,11 @@
 package config
 
+import (
+	"crypto"
+
+	"github.com/zabd/zabd/pkg/auth"
+)
+
 const sasl = "SASL"
 
 var authKeys = []key{
@@ -7,16 +13,17 @@ var authKeys = []key{
 		name: "authProvider.X", idle: "a Java class: the schemes digest, ip and world are built in",
 	},
 	{
-		name: "DigestAuthenticationProvider.enabled", takes: refusedUnless("true", "this release cannot turn the scheme digest off"), def: "true",
-		effect: "`false` refuses the start: the scheme would go on.", test: "pkg/config.TestRefusals",
+		name: "DigestAuthenticationProvider.enabled", takes: yesNo(func(c *Config) *bool { return &c.DigestScheme }), def: "true",
+		effect: "`false` takes the scheme digest away: nobody authenticates by it, no list may name it, and no list grants by it.",
+		test:   "pkg/daemon.TestAuthentication",
 	},
 	{
 		name: "DigestAuthenticationProvider.superDigest", takes: text(func(c *Config) *string { return &c.SuperDigest }).or("user:hash"),
 		effect: "Whoever authenticates as this user may do everything.", test: "pkg/daemon.TestSuperUser",
 	},
 	{
-		name: "DigestAuthenticationProvider.digestAlg", takes: refusedUnless("SHA1", "this release knows digests by SHA1 only"), def: "SHA1",
-		effect: "Any other refuses the start: nobody's password would be right.", test: "pkg/config.TestRefusals",
+		name: "DigestAuthenticationProvider.digestAlg", takes: into("the name of a hash: SHA1, SHA-256, SHA3-256 ...", func(c *Config) *crypto.Hash { return &c.DigestHash }, auth.ParseHash), def: "SHA1",
+		effect: "What the scheme digest makes of a password. All servers need the same.", test: "pkg/daemon.TestAuthentication",
 	},
 	{
 		name: "IPAuthenticationProvider.usexforwardedfor", takes: later("a header that says who a client is", "false"), def: "false",
@@ -39,20 +46,21 @@ var authKeys = []key{
 		effect: "Nobody is known by SASL in this release.", test: "pkg/config.TestKeysOfLaterReleases",
 	},
 	{
-		name: "ensembleAuthName", takes: refusedUnless("", "this release does not ask clients which ensemble they mean"),
-		effect: "Refuses the start: clients of another ensemble would be served.", test: "pkg/config.TestRefusals",
+		name: "ensembleAuthName", takes: list(func(c *Config) *[]string { return &c.EnsembleNames }),
+		effect: "Names of this ensemble. A client that says another one by the scheme ensemble is sent away; without any name there is no such scheme.",
+		test:   "pkg/daemon.TestAuthentication",
 	},
 	{
 		name: "sessionRequireClientSASLAuth", takes: refused("this release has no SASL that clients could authenticate by"), def: "false",
 		effect: "`true` refuses the start: every client would be let in.", test: "pkg/config.TestRefusals",
 	},
 	{
-		name: "enforce.auth.enabled", takes: refused("this release does not make clients authenticate"), def: "false",
-		effect: "`true` refuses the start: every client would be let in.", test: "pkg/config.TestRefusals",
+		name: "enforce.auth.enabled", takes: yesNo(func(c *Config) *bool { return &c.EnforceAuth }), def: "false",
+		effect: "Serves only connections that have authenticated by one of enforce.auth.schemes.", test: "pkg/daemon.TestAuthentication",
 	},
 	{
-		name: "enforce.auth.schemes", takes: later("a need to authenticate", ""),
-		effect: "Which schemes would be enough.", test: "pkg/config.TestKeysOfLaterReleases",
+		name: "enforce.auth.schemes", takes: list(func(c *Config) *[]string { return &c.EnforceAuthSchemes }),
+		effect: "The schemes of which one is enough: digest or ip. One that is not there refuses the start.", test: "pkg/daemon.TestAuthentication",
 	},
 	{
 		name: "allowSaslFailedClients", takes: later(sasl, "false"), def: "false",

@@ -18,8 +18,8 @@ var requestKeys = []key{
 		effect: "`yes` permits everything to everybody.", test: "pkg/daemon.TestSkipACL",
 	},
 	{
-		name: "enableEagerACLCheck", takes: later("a check by the server that forwards a request", "false"), def: "false",
-		effect: "The leader alone checks writes in this release.", test: "pkg/config.TestKeysOfLaterReleases",
+		name: "enableEagerACLCheck", takes: yesNo(func(c *Config) *bool { return &c.EagerACLCheck }), def: "false",
+		effect: "In an ensemble, refuses a write that an ACL forbids where the client is connected, without a txn.", test: "pkg/daemon.TestEagerACLCheck",
 	},
 	{
 		name: "readonlymode.enabled", takes: later("servers that answer reads without a quorum", "false"), def: "false",

@@ -16,7 +16,6 @@ observerMaster.sizeLimit=1
 reconfigEnabled=true
 leaderServes=no
 connection_throttle_local_session_weight=2
-enableEagerACLCheck=true
 readonlymode.enabled=true
 pathStats.enabled=true
 pathStats.slotCapacity=1
@@ -31,7 +30,6 @@ X509AuthenticationProvider.superUser=CN=a
 superUser=a
 superUser.1=b
 SASLAuthenticationProvider.superPassword=x
-enforce.auth.schemes=sasl
 allowSaslFailedClients=true
 letAnySaslUserDoX=a
 kerberos.removeHostFromPrincipal=true

@@ -142,6 +142,8 @@ func (l *loader) check(c *Config) error {
 		return l.bad("dataDir", "is not set")
 	case l.isSet("secureClientPort") && !l.isSet("clientPort"):
 		return l.bad("secureClientPort", "this release has no TLS, and without a clientPort there would be one in the clear")
+	case c.EnforceAuth && len(c.EnforceAuthSchemes) == 0:
+		return l.bad("enforce.auth.enabled", "needs enforce.auth.schemes")
 	case c.MinSessionTimeout > c.MaxSessionTimeout:
 		return l.bad("minSessionTimeout", "is larger than maxSessionTimeout")
 	case c.MinNotificationInterval > c.MaxNotificationInterval:
@@ -153,6 +155,13 @@ func (l *loader) check(c *Config) error {
 	}{{"initLimit", c.InitLimit}, {"syncLimit", c.SyncLimit}, {"connectToLearnerMasterLimit", c.ConnectToLearnerMasterLimit}} {
 		if time.Duration(limit.ticks) > longestLimit/c.TickTime {
 			return l.bad(limit.key, fmt.Sprintf("%d ticks of %v are longer than 24 days", limit.ticks, c.TickTime))
+		}
+	}
+	if known := c.Auth(); c.EnforceAuth {
+		for _, scheme := range c.EnforceAuthSchemes {
+			if !known.Knows(scheme) {
+				return l.bad("enforce.auth.schemes", fmt.Sprintf("there is no scheme %q here by which a client could authenticate", scheme))
+			}
 		}
 	}
 	addr, err := expand(c.ClientPortAddress)

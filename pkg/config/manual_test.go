@@ -104,8 +104,8 @@ var unshown = strings.Fields(`
 	largeRequestThreshold largeRequestMaxBytes connection_throttle_tokens connection_throttle_fill_time
 	connection_throttle_fill_count connection_throttle_freeze_time connection_throttle_drop_increase
 	connection_throttle_drop_decrease connection_throttle_decrease_ratio connection_throttle_weight_enabled
-	connection_throttle_global_session_weight connection_throttle_renew_session_weight skipACL
-	DigestAuthenticationProvider.superDigest 4lw.commands.whitelist
+	connection_throttle_global_session_weight connection_throttle_renew_session_weight
+	4lw.commands.whitelist
 `)
 
 // idleKeys are those of which it is known that nothing could come of them here, whatever their values.

@@ -235,16 +235,6 @@ func same(a, b string) bool {
 	return strings.EqualFold(a, b) || aerr == nil && berr == nil && x == y
 }
 
-// refusedUnless takes only the value that asks for nothing: any other would be a promise that is not kept.
-func refusedUnless(off, reason string) takes {
-	return takes{values: "only " + strconv.Quote(off), set: func(_ *Config, v string) error {
-		if same(v, off) {
-			return nil
-		}
-		return errors.New(reason)
-	}}
-}
-
 // refused takes a no; a yes would be a promise that is not kept.
 func refused(reason string) takes {
 	return takes{values: "false", set: func(_ *Config, v string) error {

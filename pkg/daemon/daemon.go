@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/zabd/zabd/pkg/admin"
-	"github.com/zabd/zabd/pkg/auth"
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/datadir"
 	"github.com/zabd/zabd/pkg/metrics"
@@ -212,15 +211,15 @@ func (s *Server) assemblePipeline(rec *datadir.Recovered) {
 	s.pipeline = pipeline.New(pipeline.Config{
 		Tree: rec.Tree,
 		Prepper: prep.New(rec.Tree, prep.Options{
-			SkipACL: cfg.SkipACL, Digest: cfg.DigestEnabled, NoPaths: !cfg.CloseSessionTxn, NoExtendedTypes: !cfg.ExtendedTypesEnabled,
+			Rules: cfg.Auth().Rules, Digest: cfg.DigestEnabled, NoPaths: !cfg.CloseSessionTxn, NoExtendedTypes: !cfg.ExtendedTypesEnabled,
 			MaxEntry: maxEntry(cfg), Ensemble: cfg.Members != nil,
 			EnforceQuota: cfg.EnforceQuota, Exceeded: s.exceeded,
 		}),
 		IDs:        session.NewIDs(int64(s.id()), time.Duration(time.Now().UnixNano())),
 		Clock:      s.clock,
 		WallMillis: func() int64 { return time.Now().UnixMilli() },
-		Auth:       auth.Options{SuperDigest: cfg.SuperDigest},
-		SkipACL:    cfg.SkipACL, Outstanding: cfg.GlobalOutstandingLimit, EventBytes: cfg.NotificationBytes,
+		Auth:       cfg.Auth(), EagerACL: cfg.EagerACLCheck && cfg.Members != nil,
+		Outstanding: cfg.GlobalOutstandingLimit, EventBytes: cfg.NotificationBytes,
 		Reaping: pipeline.Reaping{
 			Interval: cfg.ContainerCheckInterval, PerMinute: cfg.ContainerMaxPerMinute, NeverUsed: cfg.ContainerMaxNeverUsed,
 		},

@@ -64,7 +64,7 @@ func startServer(t *testing.T, change func(*config.Config)) *Server {
 	cfg := config.Default()
 	cfg.DataDir, cfg.ClientPort, cfg.ClientPortAddress = t.TempDir(), 0, "127.0.0.1"
 	cfg.TickTime, cfg.PreAllocSize, cfg.FourLetterWhitelist = 2*time.Second, 64<<10, []string{"*"}
-	cfg.SuperDigest = auth.Digest("super:pw")
+	cfg.SuperDigest = auth.Digest(0, "super:pw")
 	cfg.ExtendedTypesEnabled = true
 	if change != nil {
 		change(&cfg)

@@ -63,11 +63,22 @@ func (d deletions) await(t *testing.T, c *client.Conn) {
 	}
 }
 
-// configured starts a server with lines of a zoo.cfg.
+// configured starts a server on a directory with lines of a zoo.cfg.
 func configured(t *testing.T, dir, lines string) *Server {
 	t.Helper()
+	s, err := Start(t.Context(), configOf(t, "dataDir="+dir+"\n"+lines), quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close(context.Background()) })
+	return s
+}
+
+// configOf returns what lines of a zoo.cfg say.
+func configOf(t *testing.T, lines string) config.Config {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "zoo.cfg")
-	text := "clientPort=0\nclientPortAddress=127.0.0.1\npreAllocSize=64\ndataDir=" + dir + "\n" + lines
+	text := "clientPort=0\nclientPortAddress=127.0.0.1\npreAllocSize=64\n" + lines
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -75,12 +86,7 @@ func configured(t *testing.T, dir, lines string) *Server {
 	if err != nil || len(warnings) > 0 {
 		t.Fatalf("%q, %v", warnings, err)
 	}
-	s, err := Start(t.Context(), cfg, quiet())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close(context.Background()) })
-	return s
+	return cfg
 }
 
 // TestContainersAndTTLNodesGo from a server alone.

@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/zabd/zabd/pkg/auth"
 	"github.com/zabd/zabd/pkg/invariant"
 	"github.com/zabd/zabd/pkg/metrics"
 	"github.com/zabd/zabd/pkg/proto"
@@ -230,7 +229,7 @@ func (p *Pipeline) fire(ch *tree.Change) {
 	told := int64(0)
 	p.watches.Fire(ch.Type, ch.Path, func(w *watch.Watcher) {
 		c := w.Owner.(*Client)
-		if !p.cfg.SkipACL && !auth.Permit(ch.ACL, proto.PermRead, c.identity()) {
+		if !p.cfg.Auth.Permit(ch.ACL, proto.PermRead, c.identity()) {
 			return
 		}
 		if len(a.event) == 0 {

@@ -60,7 +60,7 @@ func (p *Pipeline) NewClient(tr Transport, ip string, hasReadOnly bool) *Client 
 	c := &Client{p: p, tr: tr, ip: ip, hasReadOnly: hasReadOnly, answer: make(chan bool, 1)}
 	c.ids.Store(&[]proto.ID{{Scheme: "ip", ID: ip}})
 	c.out.pool, c.out.drained.L = p.buffers, &c.out.mu
-	c.reader = serve.Reader{Watches: p.watches, Watcher: watch.NewWatcher(c), SkipACL: p.cfg.SkipACL}
+	c.reader = serve.Reader{Watches: p.watches, Watcher: watch.NewWatcher(c), Rules: p.cfg.Auth.Rules}
 	c.spaces.set = &p.Stats.ReadBytes
 	c.out.tally.ConnStats = noConnStats
 	c.out.tally.Received = 1 // the handshake
@@ -128,11 +128,15 @@ func (c *Client) Handle(frame []byte) (done bool, err error) {
 		return c.authenticate(h.Xid, body)
 	case h.Op == proto.OpSasl:
 		return c.sasl(h.Xid, body)
+	case !c.p.cfg.Auth.Serves(c.identity()):
+		c.out.refuse(h.Xid, 0, proto.SessionClosedRequireSasl)
+		return true, nil
 	case h.Op == proto.OpCreateSession: // a server's, not a client's: nothing of it is decoded
 		c.write(&proto.Request{Session: c.session.id, Xid: h.Xid, Op: h.Op, IDs: c.identity()})
 	case !serve.Supported(h.Op):
 		c.out.refuse(h.Xid, -1, proto.Unimplemented)
 		return true, nil
+	case c.p.cfg.EagerACL && c.forbidden(h, body):
 	case serve.Replicated(h.Op):
 		c.closing = h.Op == proto.OpCloseSession
 		c.write(c.space.request(c.session.id, h, body, c.identity()))
@@ -140,6 +144,33 @@ func (c *Client) Handle(frame []byte) (done bool, err error) {
 		c.read(h, body)
 	}
 	return false, nil
+}
+
+// forbidden answers a write that the ACLs forbid. One that stands behind others of its session is left to the leader, so
+// that its answer comes in its turn.
+func (c *Client) forbidden(h proto.RequestHeader, body []byte) bool {
+	c.lock()
+	s := c.session
+	s.mu.Lock()
+	now, _ := s.Read(c)
+	s.mu.Unlock()
+	if !now {
+		return false
+	}
+	c.reader.Tree = c.p.tree
+	code := c.reader.Forbids(&proto.Request{Op: h.Op, Body: body, IDs: c.identity()})
+	if code != proto.OK {
+		c.out.forbid(h.Xid, code)
+	}
+	return code != proto.OK
+}
+
+// lock takes the tree's read lock; release gives it back.
+func (c *Client) lock() {
+	if !c.reading {
+		c.p.mu.RLock()
+		c.reading = true
+	}
 }
 
 // write puts a write or a sync into the session's order and into the batch that goes to the replicator. One that the
@@ -172,10 +203,7 @@ const (
 
 // read answers a read now, or parks it behind the writes of its session.
 func (c *Client) read(h proto.RequestHeader, body []byte) {
-	if !c.reading {
-		c.p.mu.RLock()
-		c.reading = true
-	}
+	c.lock()
 	s := c.session
 	s.mu.Lock()
 	now, waits := s.Read(c)
@@ -266,7 +294,7 @@ func (c *Client) authenticate(xid int32, body []byte) (done bool, err error) {
 	if err := a.Decode(&d); err != nil {
 		return true, fmt.Errorf("pipeline: auth request: %w", err)
 	}
-	more, code := auth.Authenticate(a.Scheme, a.Auth, c.p.cfg.Auth, c.ip)
+	more, code := c.p.cfg.Auth.Authenticate(a.Scheme, a.Auth, c.ip)
 	if code == proto.OK {
 		ids := slices.Clone(c.identity())
 		for _, id := range more {
@@ -275,6 +303,12 @@ func (c *Client) authenticate(xid int32, body []byte) (done bool, err error) {
 			}
 		}
 		c.ids.Store(&ids)
+	}
+	if a.Scheme == auth.EnsembleScheme {
+		c.p.Stats.ensembleAuth(code, len(a.Auth) > 0)
+	}
+	if code == proto.BadArguments {
+		return true, nil // the client is to go to another server, which an answer would not make it do
 	}
 	c.out.refuse(xid, 0, code)
 	return code != proto.OK, nil

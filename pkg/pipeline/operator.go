@@ -1,19 +1,15 @@
 package pipeline
 
 import (
-	"github.com/zabd/zabd/pkg/auth"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/tree"
 )
 
 // MayDoAll tells whether a credential is one, and whether it may do everything with the root, as an operator must.
 func (p *Pipeline) MayDoAll(scheme string, credential []byte, ip string) (known, may bool) {
-	ids, code := auth.Authenticate(scheme, credential, p.cfg.Auth, ip)
+	ids, code := p.cfg.Auth.Authenticate(scheme, credential, ip)
 	if code != proto.OK {
 		return false, false
-	}
-	if p.cfg.SkipACL {
-		return true, true
 	}
 	var acl []proto.ACL
 	p.View(func(t *tree.Tree) {
@@ -22,7 +18,7 @@ func (p *Pipeline) MayDoAll(scheme string, credential []byte, ip string) (known,
 		}
 	})
 	for _, perm := range []proto.Perm{proto.PermRead, proto.PermWrite, proto.PermCreate, proto.PermDelete, proto.PermAdmin} {
-		if !auth.Permit(acl, perm, ids) {
+		if !p.cfg.Auth.Permit(acl, perm, ids) {
 			return true, false
 		}
 	}

@@ -93,6 +93,13 @@ func (o *output) sasl(xid int32) {
 	o.end(serve.AppendNoToken(o.begin(), xid))
 }
 
+// forbid answers a write by what was read.
+func (o *output) forbid(xid int32, code proto.Code) {
+	b := o.begin()
+	o.reads++
+	o.end(serve.AppendError(b, xid, 0, code))
+}
+
 // notify queues a notification; false if more than limit bytes of them wait already.
 func (o *output) notify(event []byte, limit int) bool {
 	b := o.begin()

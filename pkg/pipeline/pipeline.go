@@ -42,9 +42,9 @@ type Config struct {
 	Clock       func() time.Duration // monotonic, since the server's start
 	WallMillis  func() int64         // the time that txns carry
 	Auth        auth.Options
-	SkipACL     bool
-	Outstanding int // requests that may wait before a client with one of its own is read no further
-	EventBytes  int // of notifications that may wait for one connection
+	EagerACL    bool // what the ACLs forbid here does not go to the leader
+	Outstanding int  // requests that may wait before a client with one of its own is read no further
+	EventBytes  int  // of notifications that may wait for one connection
 	Reaping     Reaping
 	// ServeWait is how long a handshake waits for clients to be served; 0 = a second.
 	ServeWait time.Duration

@@ -40,6 +40,10 @@ type Stats struct {
 
 	ConnectionRevalidates metrics.Counter `metric:"connection_revalidate_count"`
 
+	EnsembleAuthFails     metrics.Counter `metric:"ensemble_auth_fail"` // clients that mean another ensemble
+	EnsembleAuthSuccesses metrics.Counter `metric:"ensemble_auth_success"`
+	EnsembleAuthSkips     metrics.Counter `metric:"ensemble_auth_skip"` // clients that say no name
+
 	Prepared         metrics.Counter `metric:"prep_processor_request_queued"`
 	PrepareBatch     metrics.Summary `metric:"prep_processor_queue_size"`
 	PrepareTime      metrics.Summary `metric:"prep_process_time"`
@@ -59,6 +63,18 @@ type Stats struct {
 	LocalCommitWait  metrics.Summary `metric:"local_write_committed_time_ms,advanced"`
 	ServerCommitWait metrics.Summary `metric:"server_write_committed_time_ms,advanced"`
 	Propagation      metrics.Summary `metric:"propagation_latency,advanced"`
+}
+
+// ensembleAuth counts what a client has said of the ensemble that it means.
+func (s *Stats) ensembleAuth(code proto.Code, named bool) {
+	switch {
+	case code == proto.BadArguments:
+		s.EnsembleAuthFails.Add(1)
+	case code == proto.OK && named:
+		s.EnsembleAuthSuccesses.Add(1)
+	case code == proto.OK:
+		s.EnsembleAuthSkips.Add(1)
+	}
 }
 
 // Reset lets the counts begin anew that the registry does not know.

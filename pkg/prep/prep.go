@@ -5,6 +5,7 @@
 package prep
 
 import (
+	"github.com/zabd/zabd/pkg/auth"
 	"github.com/zabd/zabd/pkg/jute"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/tree"
@@ -13,7 +14,7 @@ import (
 
 // Options are the settings of a server that concern writes.
 type Options struct {
-	SkipACL         bool // everything is permitted
+	auth.Rules
 	Digest          bool // txns carry the digest of the tree behind them
 	NoExtendedTypes bool // nodes cannot have a time to live
 	MaxEntry        int  // bytes of an entry that every server's log can be read back with; 0 = any

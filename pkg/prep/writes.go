@@ -4,8 +4,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/zabd/zabd/pkg/auth"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/tree"
 	"github.com/zabd/zabd/pkg/txn"
 )
 
@@ -113,11 +113,7 @@ func parentOf(path string) string { return path[:strings.LastIndexByte(path, '/'
 
 // canDelete tells whether a path can be deleted at all.
 func canDelete(path string) bool {
-	switch path {
-	case "/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config":
-		return false
-	}
-	return hasParent(path)
+	return !tree.IsSystem(path) && hasParent(path)
 }
 
 // fixACL returns the list to store, which no later request changes.
@@ -125,11 +121,11 @@ func (p *Prepper) fixACL(acl []proto.ACL) ([]proto.ACL, proto.Code) {
 	if len(acl) == 1 && acl[0] == p.world[0] {
 		return p.world, proto.OK
 	}
-	return auth.FixACL(acl, p.req.IDs)
+	return p.opt.FixACL(acl, p.req.IDs)
 }
 
 func (p *Prepper) permit(r *record, need proto.Perm) bool {
-	return p.opt.SkipACL || auth.Permit(r.acl, need, p.req.IDs)
+	return p.opt.Permit(r.acl, need, p.req.IDs)
 }
 
 // next returns the version behind current, unless the client expected another one than that. -1 expects any.

@@ -17,7 +17,7 @@ type Reader struct {
 	Tree    *tree.Tree // the one of the moment
 	Watches *watch.Table
 	Watcher *watch.Watcher // the connection's
-	SkipACL bool
+	auth.Rules
 }
 
 // Supported tells whether the server knows requests of this type. Any other is answered by Unimplemented, with zxid
@@ -98,7 +98,7 @@ func (r *Reader) record(dst []byte, req *proto.Request) ([]byte, proto.Code) {
 
 // permit checks a node's ACL for any of the needed bits.
 func (r *Reader) permit(ref tree.Ref, need proto.Perm, ids []proto.ID) bool {
-	return r.SkipACL || auth.Permit(r.Tree.ACL(ref), need, ids)
+	return r.Permit(r.Tree.ACL(ref), need, ids)
 }
 
 // find returns a node that must be there and grant any of the needed bits.

@@ -49,4 +49,16 @@ func NodeDigest(path string, data []byte, st *proto.StatPersisted) uint64 {
 
 func hidden(path string) bool { return strings.HasPrefix(path, systemPath+"/") }
 
+// IsSystem tells whether a path is that of a node that every tree has, and that nobody may delete.
+func IsSystem(path string) bool {
+	switch path {
+	case "/", systemPath, QuotaPath, ConfigPath:
+		return true
+	}
+	return false
+}
+
+// ConfigPath is the node that has the list of the members.
+const ConfigPath = systemPath + "/config"
+
 const systemPath = "/zookeeper"

@@ -60,12 +60,12 @@ func Empty() *Tree {
 // New returns the tree of a new ensemble: the root, /zookeeper, and below it quota and config.
 func New() *Tree {
 	t := Empty()
-	for _, path := range []string{systemPath, systemPath + "/quota", systemPath + "/config"} {
+	for _, path := range []string{systemPath, QuotaPath, ConfigPath} {
 		r := t.insert(path)
 		t.at(r).data = emptyBlob
 		t.rehash(r, path)
 	}
-	config, _ := t.Find(systemPath + "/config")
+	config, _ := t.Find(ConfigPath)
 	n := t.at(config)
 	n.acl = t.acls.use([]proto.ACL{{Perms: proto.PermRead, ID: proto.ID{Scheme: "world", ID: "anyone"}}})
 	n.aversion = -1
