@@ -18,7 +18,7 @@ var layers = map[string]string{
 	// words: what is said and stored
 	"jute": "", "proto": "jute", "txn": "jute proto",
 	// state: pure, values in, values out
-	"session": "", "auth": "proto", "watch": "proto",
+	"session": "", "limit": "", "auth": "proto", "watch": "proto",
 	"tree": "jute proto txn", "prep": "jute proto txn tree auth session",
 	"serve": "jute proto tree watch session auth",
 	// agreement: pure, then its shell
@@ -29,12 +29,12 @@ var layers = map[string]string{
 	"vfs": "", "txnlog": "vfs jute proto txn", "snapshot": "vfs jute proto tree",
 	"datadir": "vfs proto txn txnlog snapshot tree metrics",
 	// service
-	"pipeline": "jute proto txn tree prep auth watch session serve metrics",
-	"server":   "jute proto pipeline metrics",
+	"pipeline": "jute proto txn tree prep auth watch session limit serve metrics",
+	"server":   "jute proto limit pipeline metrics",
 	"metrics":  "", "admin": "metrics",
 	// assembly
 	"invariant": "", "systemd": "", "config": "ensemble auth",
-	"daemon": "jute proto txn session auth watch tree prep serve ensemble election zab peer vfs txnlog snapshot datadir pipeline " +
+	"daemon": "jute proto txn session limit auth watch tree prep serve ensemble election zab peer vfs txnlog snapshot datadir pipeline " +
 		"server metrics admin systemd config",
 	// users
 	"client": "jute proto", "lab": "", "load": "proto client lab",
@@ -43,7 +43,7 @@ var layers = map[string]string{
 }
 
 // pure packages have no clock, goroutine, lock, file, socket, logger or random source. (watch has its locks.)
-var pure = strings.Fields("jute proto txn session auth tree prep serve ensemble election zab watch")
+var pure = strings.Fields("jute proto txn session limit auth tree prep serve ensemble election zab watch")
 
 // impure are the imports that would bring one.
 var impure = strings.Fields("os net log log/slog sync sync/atomic math/rand math/rand/v2 crypto/rand syscall context")

@@ -59,6 +59,7 @@ type Config struct {
 	DatadirAutocreate  bool
 
 	FourLetterWhitelist  []string // "*" = all
+	LogLevel             string   // debug, info, warn or error
 	DigestEnabled        bool
 	SuperDigest          string
 	DigestScheme         bool        // clients may authenticate by the scheme digest
@@ -87,7 +88,6 @@ type Throttle struct {
 	DropStale         bool
 	StaleByLatency    bool
 	StaleByConnection bool
-	ShutdownTimeout   time.Duration
 	OpWait            time.Duration // after which a request is answered by THROTTLEDOP; 0 = never
 }
 
@@ -145,10 +145,10 @@ func Default() Config {
 		ClientPort: 2181, MaxClientCnxns: 60, TickTime: 3 * time.Second,
 		SessionlessTimeout: 10 * time.Second, GlobalOutstandingLimit: 1000,
 		ClientPortListenBacklog: -1,
-		JuteMaxBuffer:           0xfffff, NotificationBytes: 64 << 20,
+		JuteMaxBuffer:           0xfffff, JuteExtraSize: -1, NotificationBytes: 64 << 20,
 		LargeRequestThreshold: -1, LargeRequestMaxBytes: 100 << 20,
 		Throttle: Throttle{
-			Stall: 100 * time.Millisecond, DropStale: true, StaleByConnection: true, ShutdownTimeout: 10 * time.Second,
+			Stall: 100 * time.Millisecond, DropStale: true, StaleByConnection: true,
 		},
 		Connections: ConnectionThrottle{
 			FillTime: time.Millisecond, FillCount: 1, FreezeTime: -time.Millisecond, DropIncrease: 0.02, DropDecrease: 0.002,
@@ -158,7 +158,7 @@ func Default() Config {
 		CommitLogCount: leastCommitLog,
 		ForceSync:      true, FsyncWarning: time.Second, MaxBatchSize: 1000, SerializeLastZxid: true, CloseSessionTxn: true,
 		AutopurgeSnapRetainCount: 3, DBAutocreate: true, DatadirAutocreate: true,
-		FourLetterWhitelist: []string{"srvr"}, DigestEnabled: true, DigestScheme: true, DigestHash: crypto.SHA1,
+		FourLetterWhitelist: []string{"srvr"}, LogLevel: "info", DigestEnabled: true, DigestScheme: true, DigestHash: crypto.SHA1,
 		ContainerCheckInterval: time.Minute, ContainerMaxPerMinute: 10_000,
 		Admin: defaultAdmin(),
 		Ensemble: Ensemble{
@@ -201,7 +201,7 @@ func (c *Config) complete() {
 	if c.MaxSessionTimeout <= 0 {
 		c.MaxSessionTimeout = 20 * c.TickTime
 	}
-	if c.JuteExtraSize <= 0 {
+	if c.JuteExtraSize < 0 {
 		c.JuteExtraSize = c.JuteMaxBuffer
 	}
 	if c.MaxWriteQueuePollTime <= 0 {

@@ -13,6 +13,10 @@ const (
 
 var adminKeys = []key{
 	{
+		name: "logLevel", takes: oneOf(func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error"), def: "info", live: true,
+		effect: "What is less important is not logged. The key is ours: ZooKeeper's logging is set up elsewhere.", test: "pkg/daemon.TestReload",
+	},
+	{
 		name: "4lw.commands.whitelist", takes: list(func(c *Config) *[]string { return &c.FourLetterWhitelist }), def: "srvr", live: true,
 		effect: "Which four-letter words are answered; `*` = all.", test: "pkg/daemon.TestMembersTellWhatTheyAre",
 	},

@@ -26,12 +26,12 @@ var basicKeys = []key{
 		effect: "No such port is opened in this release.", test: "pkg/config.TestKeysOfLaterReleases",
 	},
 	{
-		name: "clientPortListenBacklog", takes: number(func(c *Config) *int { return &c.ClientPortListenBacklog }, -1, math.MaxInt32).yet(), def: "-1",
+		name: "clientPortListenBacklog", takes: number(func(c *Config) *int { return &c.ClientPortListenBacklog }, -1, math.MaxInt32), def: "-1",
 		effect: "How many connections the system holds that have not been accepted yet; -1 leaves that to the system.",
 		test:   "pkg/daemon.TestSocketOptions",
 	},
 	{
-		name: "clientTcpKeepAlive", takes: yesNo(func(c *Config) *bool { return &c.ClientTCPKeepAlive }).yet(), def: "false",
+		name: "clientTcpKeepAlive", takes: yesNo(func(c *Config) *bool { return &c.ClientTCPKeepAlive }), def: "false",
 		effect: "Whether the system looks after clients that say nothing.", test: "pkg/daemon.TestSocketOptions",
 	},
 	{

@@ -92,19 +92,11 @@ func TestEffectsAreShown(t *testing.T) {
 
 // unshown are keys whose tests are yet to be written. Nothing may be added.
 var unshown = strings.Fields(`
-	clientPort clientPortListenBacklog clientTcpKeepAlive initLimit syncLimit connectToLearnerMasterLimit
-	quorumListenOnAllIPs cnxTimeout quorumCnxnTimeoutMs electionPortBindRetry tcpKeepAlive
+	initLimit syncLimit connectToLearnerMasterLimit cnxTimeout quorumCnxnTimeoutMs electionPortBindRetry tcpKeepAlive
 	fastleader.minNotificationInterval fastleader.maxNotificationInterval leader.maxTimeToWaitForEpoch
 	leaderConnectDelayDuringRetryMs leader.maxConcurrentSnapSyncs leader.maxConcurrentDiffSyncs forceSnapshotSync
 	snapshotSizeFactor commitLogCount observer.syncEnabled observer.reconnectDelayMs observer.election.DelayMs
 	multiAddress.reachabilityCheckEnabled multiAddress.reachabilityCheckTimeoutMs follower.nodelay leader.nodelay
-	maxClientCnxns maxCnxns nio.sessionlessCnxnTimeout jute.maxbuffer jute.maxbuffer.extrasize notificationBytes
-	globalOutstandingLimit request_throttle_max_requests request_throttle_stall_time request_throttle_drop_stale
-	request_stale_latency_check request_stale_connection_check request_throttler.shutdownTimeout throttled_op_wait_time
-	largeRequestThreshold largeRequestMaxBytes connection_throttle_tokens connection_throttle_fill_time
-	connection_throttle_fill_count connection_throttle_freeze_time connection_throttle_drop_increase
-	connection_throttle_drop_decrease connection_throttle_decrease_ratio connection_throttle_weight_enabled
-	connection_throttle_global_session_weight connection_throttle_renew_session_weight
 	4lw.commands.whitelist
 `)
 
@@ -115,7 +107,7 @@ var idleKeys = regexp.MustCompile(`^(serverCnxnFactory|nio\..*|netty\..*|commitP
 	// what we do without, for the reason that the row gives
 	`|learner\.(asyncSending|closeSocketAsync)|leader\.(closeSocketAsync|ackLoggingFrequency)|quorum\.cnxn\.threads\.size` +
 	`|follower\.skipLearnerRequestToNextProcessor|forward_learner_requests_to_commit_processor_disabled` +
-	`|intBufferStartingSizeBytes|max(GetChildren)?ResponseCacheSize)$`)
+	`|request_throttler\.shutdownTimeout|intBufferStartingSizeBytes|max(GetChildren)?ResponseCacheSize)$`)
 
 func mayBeIdle(name string) bool { return idleKeys.MatchString(name) }
 

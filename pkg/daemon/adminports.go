@@ -79,7 +79,7 @@ func listenUnix(path string) (net.Listener, error) {
 func (s *Server) serveAdmin() {
 	p, cfg := &s.admin, &s.cfg
 	h := &admin.HTTP{
-		Source: s, Registry: s.registry, Trace: s.words.Trace, Aliases: s.words.Aliases, Stats: &s.adminStats,
+		Source: s, Registry: s.registry, Trace: s.words.Load().Trace, Aliases: s.words.Load().Aliases, Stats: &s.adminStats,
 		CommandURL: cfg.AdminCommandURL, SnapshotEnabled: cfg.AdminSnapshotEnabled,
 		SnapshotEvery: cfg.AdminRateLimit / 1000, // see config.Admin
 	}

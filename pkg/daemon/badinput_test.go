@@ -159,21 +159,27 @@ func TestClientThatNeverReads(t *testing.T) {
 }
 
 func TestNoHandshake(t *testing.T) {
-	s := startServer(t, func(c *config.Config) { c.SessionlessTimeout = 50 * time.Millisecond })
+	s := startWith(t, "nio.sessionlessCnxnTimeout=50")
 	if b, err := io.ReadAll(raw(t, s)); len(b) > 0 || err != nil {
 		t.Fatalf("a silent connection ends with %q, %v; want its end", b, err)
 	}
 }
 
 func TestLimitsOfConnections(t *testing.T) {
-	s := startServer(t, func(c *config.Config) { c.MaxClientCnxns = 2 })
-	dial(t, s, client.Options{})
-	second := dial(t, s, client.Options{})
-	if _, err := client.Dial(t.Context(), s.ClientAddr(), client.Options{}); err == nil {
-		t.Fatal("a third connection from one address is served")
+	for _, lines := range []string{"maxClientCnxns=2", "maxCnxns=2"} {
+		s := startWith(t, lines)
+		dial(t, s, client.Options{})
+		second := dial(t, s, client.Options{})
+		if _, err := client.Dial(t.Context(), s.ClientAddr(), client.Options{}); err == nil {
+			t.Fatalf("%s: a third connection is served", lines)
+		}
+		if err := second.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := second.Ping(t.Context()); err != nil {
-		t.Fatal(err)
+	s := startWith(t, "maxClientCnxns=0")
+	for range 70 {
+		dial(t, s, client.Options{})
 	}
 }
 
@@ -189,5 +195,15 @@ func TestLargestRequest(t *testing.T) {
 	}
 	if _, err := c.Set(t.Context(), "/big", make([]byte, 0xfffff-around+1), -1); err == nil {
 		t.Fatal("a frame of one byte more is served")
+	}
+	for lines, want := range map[string]error{"jute.maxbuffer=2000": nil, "jute.maxbuffer=2000\njute.maxbuffer.extrasize=0": proto.MarshallingError} {
+		s := startWith(t, lines)
+		c := dial(t, s, client.Options{})
+		if _, err := c.Create(t.Context(), "/n", make([]byte, 1940), 0); !errors.Is(err, want) {
+			t.Errorf("%q: a txn that is longer than its request: %v, want %v", lines, err, want)
+		}
+		if _, err := c.Create(t.Context(), "/m", make([]byte, 2000), 0); err == nil {
+			t.Errorf("%q: a frame above jute.maxbuffer is served", lines)
+		}
 	}
 }

@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/zabd/zabd/pkg/admin"
@@ -37,7 +39,10 @@ type Options struct {
 	Quorum, Election []net.Listener
 	FS               vfs.FS // the real disk if nil
 	Version          string
-	ConfigText       string // zoo.cfg, for those who operate the server; may be empty
+	ConfigText       string         // zoo.cfg, for those who operate the server; may be empty
+	Level            *slog.LevelVar // of Log; a reload changes it; may be nil
+	// Memory tells how many bytes are in use, and how many there may be, 0 = any; of this process if nil.
+	Memory func() (used, most uint64)
 }
 
 // A Server is one running zabd.
@@ -52,11 +57,14 @@ type Server struct {
 	listeners  []net.Listener
 	started    time.Time
 	registry   *metrics.Registry
-	words      *admin.Words // on the client port
 	admin      adminPorts
 	adminStats admin.Stats
 	fs         vfs.FS
-	configText string // zoo.cfg, as it was read; "" = not known
+	configText string                        // zoo.cfg, as it was read; "" = not known
+	words      atomic.Pointer[admin.Words]   // on the client port
+	current    atomic.Pointer[config.Config] // the settings that count now; cfg are those of the start
+	level      *slog.LevelVar
+	memory     func() (used, most uint64)
 	stats      stats
 	lastStatus peerCache
 
@@ -65,6 +73,7 @@ type Server struct {
 	loops        map[string]interface{ For() time.Duration }
 	excesses     excesses
 	quit         chan struct{}
+	purging      chan struct{} // one slot: the settings of the purge may have changed
 	failed       chan error    // one slot: why the server cannot go on
 	changed      chan struct{} // one slot: there is another status to tell
 	closing      sync.Once
@@ -75,10 +84,15 @@ type Server struct {
 func Start(ctx context.Context, cfg config.Config, o Options) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: o.Log, version: o.Version, started: time.Now(),
-		registry: metrics.NewRegistry(), quit: make(chan struct{}), failed: make(chan error, 1),
+		registry: metrics.NewRegistry(), quit: make(chan struct{}), purging: make(chan struct{}, 1), failed: make(chan error, 1),
 		changed: make(chan struct{}, 1),
 	}
-	s.words = &admin.Words{Source: s, Whitelist: cfg.FourLetterWhitelist, Aliases: admin.NewAliases(), Trace: admin.NewTraceMask()}
+	s.words.Store(&admin.Words{Source: s, Whitelist: cfg.FourLetterWhitelist, Aliases: admin.NewAliases(), Trace: admin.NewTraceMask()})
+	s.current.Store(&cfg)
+	s.level, s.memory = cmp.Or(o.Level, new(slog.LevelVar)), o.Memory
+	if s.memory == nil {
+		s.memory = memoryInUse
+	}
 	if o.FS == nil {
 		o.FS = vfs.Disk()
 	}
@@ -106,6 +120,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (*Server, error) {
 		s.clients.Serve(l)
 	}
 	s.goBackground(s.purgeLoop)
+	s.goBackground(s.memoryLoop)
 	return s, nil
 }
 
@@ -126,7 +141,7 @@ func (s *Server) listen(open []net.Listener) error {
 		return nil
 	}
 	addr := net.JoinHostPort(s.cfg.ClientPortAddress, strconv.Itoa(s.cfg.ClientPort))
-	l, err := net.Listen("tcp", addr)
+	l, err := listenClients(addr, s.cfg.ClientPortListenBacklog)
 	if err != nil {
 		return &BindError{"client port", err}
 	}
@@ -219,7 +234,7 @@ func (s *Server) assemblePipeline(rec *datadir.Recovered) {
 		Clock:      s.clock,
 		WallMillis: func() int64 { return time.Now().UnixMilli() },
 		Auth:       cfg.Auth(), EagerACL: cfg.EagerACLCheck && cfg.Members != nil,
-		Outstanding: cfg.GlobalOutstandingLimit, EventBytes: cfg.NotificationBytes,
+		Limits: requestLimits(cfg), EventBytes: cfg.NotificationBytes,
 		Reaping: pipeline.Reaping{
 			Interval: cfg.ContainerCheckInterval, PerMinute: cfg.ContainerMaxPerMinute, NeverUsed: cfg.ContainerMaxNeverUsed,
 		},
@@ -227,8 +242,8 @@ func (s *Server) assemblePipeline(rec *datadir.Recovered) {
 	s.clients = server.New(server.Config{
 		Pipeline: s.pipeline, Log: s.log, MaxFrame: cfg.JuteMaxBuffer,
 		MinTimeout: cfg.MinSessionTimeout, MaxTimeout: cfg.MaxSessionTimeout,
-		MaxPerAddress: cfg.MaxClientCnxns, MaxTotal: cfg.MaxCnxns,
-		HandshakeTimeout: cfg.SessionlessTimeout, FourLetter: s.fourLetter,
+		Limits: clientLimits(cfg), KeepAlive: cfg.ClientTCPKeepAlive, Clock: s.clock, Chance: rand.Float64,
+		FourLetter: s.fourLetter,
 	})
 }
 
@@ -366,23 +381,4 @@ func (s *Server) snapshot() (at proto.Zxid, path string, err error) {
 	s.stats.Snapshot.Observe(time.Since(begun).Milliseconds())
 	s.log.Info("snapshot written", "zxid", walk.Zxid, "path", file.Path(), "took", time.Since(begun))
 	return walk.Zxid, file.Path(), nil
-}
-
-// purgeLoop removes old files at the start and then at every interval.
-func (s *Server) purgeLoop() {
-	if s.cfg.AutopurgePurgeInterval <= 0 {
-		return
-	}
-	t := time.NewTicker(s.cfg.AutopurgePurgeInterval)
-	defer t.Stop()
-	for {
-		if err := s.dir.Purge(s.cfg.AutopurgeSnapRetainCount); err != nil {
-			s.log.Warn("purge failed", "err", err)
-		}
-		select {
-		case <-t.C:
-		case <-s.quit:
-			return
-		}
-	}
 }

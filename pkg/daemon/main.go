@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -48,7 +50,9 @@ func Main(args, env []string, stderr *os.File, version string) int {
 		fmt.Fprintln(stderr, "zabd:", err)
 		return exitCode(err)
 	}
-	handler, err := systemd.Handler(cl.logFormat, stderr)
+	level := new(slog.LevelVar)
+	level.Set(levels[cfg.LogLevel])
+	handler, err := systemd.Handler(cl.logFormat, level, stderr)
 	if err != nil {
 		fmt.Fprintln(stderr, "zabd:", err)
 		return exitUsage
@@ -59,10 +63,12 @@ func Main(args, env []string, stderr *os.File, version string) int {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
+	boundMemory(env, log)
 	listeners, err := systemd.Listeners()
 	if err == nil {
+		load := func() (config.Config, []string, error) { return config.Load(cl.config, env, cl.set) }
 		text, _ := os.ReadFile(cl.config) // nobody depends on it
-		err = run(ctx, cfg, Options{Log: log, Version: version, Listeners: listeners, ConfigText: string(text)})
+		err = run(ctx, cfg, load, Options{Log: log, Version: version, Listeners: listeners, Level: level, ConfigText: string(text)})
 	}
 	if err != nil {
 		log.Error("zabd ends", "err", err, "exit_code", exitCode(err))
@@ -107,13 +113,17 @@ func parse(args []string, stderr *os.File, version string) (cl commandLine, code
 	return cl, exitOK, false
 }
 
-// run serves until ctx ends or the server fails, and keeps the service manager informed.
-func run(ctx context.Context, cfg config.Config, o Options) error {
+// run serves until ctx ends or the server fails, and keeps the service manager informed. At SIGHUP it loads the settings
+// again.
+func run(ctx context.Context, cfg config.Config, load func() (config.Config, []string, error), o Options) error {
 	tell := func(err error) {
 		if err != nil {
 			o.Log.Warn("the service manager was not told", "err", err)
 		}
 	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // from the start: it would end the process
+	defer signal.Stop(hangups)
 	tell(systemd.Status("recovering"))
 	s, err := Start(ctx, cfg, o)
 	if err != nil {
@@ -135,6 +145,10 @@ func run(ctx context.Context, cfg config.Config, o Options) error {
 			return err // nothing that is in memory only was acknowledged
 		case <-s.changed:
 			tell(systemd.Status(s.oneLine()))
+		case <-hangups:
+			tell(systemd.Reloading())
+			s.reload(load)
+			tell(systemd.Ready(s.oneLine()))
 		case <-ctx.Done():
 			serving = false
 		}
@@ -144,6 +158,18 @@ func run(ctx context.Context, cfg config.Config, o Options) error {
 	bounded, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	return s.Close(bounded)
+}
+
+// boundMemory has the garbage collector keep the process within what the service manager grants it, less a twentieth for
+// what it does not know of. GOMEMLIMIT, where it is set, counts instead.
+func boundMemory(env []string, log *slog.Logger) {
+	if slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "GOMEMLIMIT=") }) {
+		return
+	}
+	if most, ok := systemd.MemoryMax(); ok {
+		debug.SetMemoryLimit(most / 20 * 19)
+		log.Info("memory is bounded", "bytes", most)
+	}
 }
 
 // oneLine is the status that `systemctl status` shows.

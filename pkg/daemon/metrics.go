@@ -68,6 +68,7 @@ func (s *Server) registerTree() {
 	r.Gauge("approximate_data_size", ofTree((*tree.Tree).DataSize))
 	r.Gauge("tree_memory_bytes", ofTree((*tree.Tree).MemoryBytes))
 	r.Gauge("global_sessions", ofTree(func(t *tree.Tree) int64 { return int64(t.SessionCount()) }))
+	r.Gauge("connection_drop_probability", s.clients.DropProbability)
 	r.Gauge("watch_count", func() float64 { return float64(s.pipeline.Watches().Count()) })
 }
 

@@ -254,7 +254,7 @@ func TestSlowClient(t *testing.T) {
 
 // TestBackPressure lets each client have far more outstanding than the server admits in all: everything is answered.
 func TestBackPressure(t *testing.T) {
-	s := startServer(t, func(c *config.Config) { c.GlobalOutstandingLimit = 10 })
+	s := startWith(t, "globalOutstandingLimit=10")
 	if _, err := dial(t, s, client.Options{}).Create(t.Context(), "/n", nil, 0); err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ const zooKeeperVersion = "3.9.5"
 // fourLetter answers a word on the client port, where nobody has shown who he is. It counts as a request.
 func (s *Server) fourLetter(word string, rest []byte) ([]byte, bool) {
 	s.pipeline.Stats.Received.Add(1)
-	reply, known := s.words.Answer(word, rest)
+	reply, known := s.words.Load().Answer(word, rest)
 	if known {
 		s.pipeline.Stats.Sent.Add(1)
 	} else {
@@ -75,7 +75,7 @@ func (s *Server) Settings() []admin.Setting {
 		{Key: "dataLogDir", Value: log},
 		{Key: "dataLogSize", Value: size(logSize)},
 		{Key: "tickTime", Value: millis(s.cfg.TickTime)},
-		{Key: "maxClientCnxns", Value: strconv.Itoa(s.cfg.MaxClientCnxns)},
+		{Key: "maxClientCnxns", Value: strconv.Itoa(s.current.Load().MaxClientCnxns)},
 		{Key: "minSessionTimeout", Value: millis(s.cfg.MinSessionTimeout)},
 		{Key: "maxSessionTimeout", Value: millis(s.cfg.MaxSessionTimeout)},
 		{Key: "clientPortListenBacklog", Value: "-1"},

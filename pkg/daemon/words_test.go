@@ -46,7 +46,7 @@ func TestWordsTellWhatHappened(t *testing.T) {
 	if _, _, err := c.Get(ctx, "/e", true); err != nil {
 		t.Fatal(err)
 	}
-	alias := fmt.Sprintf("0x%x", uint64(s.words.Aliases.Of(c.SessionID)))
+	alias := fmt.Sprintf("0x%x", uint64(s.words.Load().Aliases.Of(c.SessionID)))
 	for word, want := range map[string]string{
 		"cons": `(?m)^ /127.0.0.1:\d+\[0\]\(queued=0,recved=1,sent=0\)$`,
 		"stat": `(?m)^ /127.0.0.1:\d+\[1\]\(queued=0,recved=4,sent=4\)$`,

@@ -14,6 +14,7 @@ type sink struct{ taken int }
 func (s *sink) TryWrite(b []byte) (int, error) { return s.Write(b) }
 func (s *sink) Write(b []byte) (int, error)    { s.taken += len(b); return len(b), nil }
 func (s *sink) Close()                         {}
+func (s *sink) Gone() bool                     { return false }
 
 // newSink returns a client with a session, on a server that commits at once and may read until then.
 func newSink(tb testing.TB, until time.Duration) *Client {

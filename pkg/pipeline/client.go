@@ -24,6 +24,8 @@ type Transport interface {
 	Write(b []byte) (int, error)
 	// Close ends the connection; the reader finds out by its next read.
 	Close()
+	// Gone tells whether the client has closed its end.
+	Gone() bool
 }
 
 // A Client is one connection's place in the pipeline: who it is, what it watches and what is on its way to it. Handle
@@ -45,6 +47,7 @@ type Client struct {
 	session     *clientSession
 	hasReadOnly bool
 	closing     bool
+	reserved    bool          // the request in hand counts as outstanding already
 	now         time.Duration // when the current input was read
 	batch       []*proto.Request
 	space       requestSpace
@@ -123,6 +126,14 @@ func (c *Client) Handle(frame []byte) (done bool, err error) {
 	}
 	c.intake.count(&c.p.Stats, h.Op, len(frame)+4)
 	body := d.Rest()
+	if r := c.p.requests.Load(); r != nil && h.Op != proto.OpPing && h.Op != proto.OpAuth {
+		return c.handleThrottled(r, h, body)
+	}
+	return c.dispatch(h, body)
+}
+
+// dispatch has a request answered, or puts it where it will be.
+func (c *Client) dispatch(h proto.RequestHeader, body []byte) (done bool, err error) {
 	switch {
 	case h.Op == proto.OpAuth:
 		return c.authenticate(h.Xid, body)
@@ -192,7 +203,10 @@ func (c *Client) item(req *proto.Request) serve.Item {
 // account counts a request that waits in its session's queue.
 func (c *Client) account() {
 	c.pending.Add(1)
-	c.p.Stats.Outstanding.Add(1)
+	if !c.reserved {
+		c.p.Stats.Outstanding.Add(1)
+	}
+	c.reserved = false
 }
 
 // readsPerLock bounds how long one connection's reads hold the tree, together with readBytesPerLock.
@@ -244,6 +258,12 @@ func (c *Client) release() {
 // Idle tells that all input so far has been handled: what it asked for goes on, what it was answered is sent. It
 // returns when the connection may be read on.
 func (c *Client) Idle() {
+	c.handOver()
+	c.p.waitForRoom(c)
+}
+
+// handOver lets go of all that has been handled.
+func (c *Client) handOver() {
 	c.release()
 	if len(c.batch) > 0 {
 		c.p.submit(c.term, c.batch)
@@ -252,7 +272,6 @@ func (c *Client) Idle() {
 	}
 	c.tell()
 	c.flush()
-	c.p.waitForRoom(c)
 }
 
 // tell adds what was read and answered to the counts, before the answers leave.
@@ -269,22 +288,6 @@ func (c *Client) tell() {
 	c.out.tally.took(c.served, now-c.now, now)
 	c.out.mu.Unlock()
 	c.served = 0
-}
-
-// waitForRoom waits while the client has requests outstanding and the server has too many.
-func (p *Pipeline) waitForRoom(c *Client) {
-	limit := int64(p.cfg.Outstanding)
-	crowded := func() bool { return p.Stats.Outstanding.Load() > limit && c.pending.Load() > 0 && !p.stopped() }
-	if limit <= 0 || !crowded() {
-		return
-	}
-	p.crowded.Add(1)
-	p.room.Lock()
-	for crowded() {
-		p.roomy.Wait()
-	}
-	p.room.Unlock()
-	p.crowded.Add(-1)
 }
 
 // authenticate adds ids to the connection at once, ahead of what waits.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/zabd/zabd/pkg/auth"
+	"github.com/zabd/zabd/pkg/limit"
 	"github.com/zabd/zabd/pkg/prep"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/serve"
@@ -36,16 +37,16 @@ type Replicator interface {
 
 // Config is what a Pipeline needs.
 type Config struct {
-	Tree        *tree.Tree
-	Prepper     *prep.Prepper
-	IDs         *session.IDs
-	Clock       func() time.Duration // monotonic, since the server's start
-	WallMillis  func() int64         // the time that txns carry
-	Auth        auth.Options
-	EagerACL    bool // what the ACLs forbid here does not go to the leader
-	Outstanding int  // requests that may wait before a client with one of its own is read no further
-	EventBytes  int  // of notifications that may wait for one connection
-	Reaping     Reaping
+	Tree       *tree.Tree
+	Prepper    *prep.Prepper
+	IDs        *session.IDs
+	Clock      func() time.Duration // monotonic, since the server's start
+	WallMillis func() int64         // the time that txns carry
+	Auth       auth.Options
+	EagerACL   bool   // what the ACLs forbid here does not go to the leader
+	Limits     Limits // may change later: SetLimits
+	EventBytes int    // of notifications that may wait for one connection
+	Reaping    Reaping
 	// ServeWait is how long a handshake waits for clients to be served; 0 = a second.
 	ServeWait time.Duration
 }
@@ -79,6 +80,9 @@ type Pipeline struct {
 
 	idmu sync.Mutex // guards cfg.IDs
 
+	outstanding atomic.Int64                   // Limits.Outstanding
+	requests    atomic.Pointer[limit.Requests] // Limits.Requests; nil if none are held back
+
 	room    sync.Mutex // with roomy: where clients wait until fewer requests are outstanding
 	roomy   *sync.Cond
 	crowded atomic.Int32 // clients that wait there
@@ -97,6 +101,7 @@ func New(cfg Config) *Pipeline {
 		sessions: make(map[int64]*clientSession), begun: make(chan struct{}), stop: make(chan struct{}),
 	}
 	p.roomy = sync.NewCond(&p.room)
+	p.SetLimits(cfg.Limits)
 	p.apply.init()
 	p.apply.busy.clock = cfg.Clock
 	p.apply.spaces.set = &p.Stats.WriteBytes

@@ -39,7 +39,7 @@ func newRig(t testing.TB) *rig {
 	r.p = New(Config{
 		Tree: tr, Prepper: prep.New(tr, prep.Options{Digest: true, Ensemble: true}), IDs: session.NewIDs(1, 0),
 		Clock: func() time.Duration { return time.Since(start) }, WallMillis: func() int64 { return 1000 },
-		Outstanding: 1000, EventBytes: 1 << 20,
+		Limits: Limits{Outstanding: 1000}, EventBytes: 1 << 20,
 	})
 	r.p.Connect(r)
 	go r.p.Run()
@@ -167,6 +167,8 @@ func (c *conn) Write(b []byte) (int, error) {
 	c.out = append(c.out, b...)
 	return len(b), nil
 }
+
+func (c *conn) Gone() bool { return false }
 
 func (c *conn) Close() {
 	c.mu.Lock()

@@ -23,6 +23,12 @@ type Stats struct {
 	DigestErrors   metrics.Counter `metric:"digest_mismatches_count"`
 	Events         metrics.Counter `metric:"notifications_sent"`
 
+	Throttled    metrics.Counter `metric:"request_throttle_wait_count"`
+	ThrottleTime metrics.Summary `metric:"request_throttle_queue_time_ms,advanced"`
+	ThrottledOps metrics.Counter `metric:"throttled_ops"`
+	Stale        metrics.Counter `metric:"stale_requests"`
+	StaleDropped metrics.Counter `metric:"stale_requests_dropped"`
+
 	BytesReceived metrics.Counter `metric:"bytes_received_count"`
 	ResponseBytes metrics.Counter `metric:"response_bytes"`
 	WatchBytes    metrics.Counter `metric:"watch_bytes"`

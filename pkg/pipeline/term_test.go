@@ -241,7 +241,7 @@ func TestHeldWhileSomebodyWrites(t *testing.T) {
 // TestUnserveFreesWhoWaitsForRoom: nothing will be answered that could make it.
 func TestUnserveFreesWhoWaitsForRoom(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
-		r.p.cfg.Outstanding = 1
+		r.p.SetLimits(Limits{Outstanding: 1})
 		r.serve()
 		u := r.open()
 		u.say(frame(1, proto.OpSetData, set("/")), frame(2, proto.OpSetData, set("/")))

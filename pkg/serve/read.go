@@ -57,6 +57,8 @@ func (r *Reader) record(dst []byte, req *proto.Request) ([]byte, proto.Code) {
 	switch req.Op {
 	case proto.OpPing:
 		return dst, proto.OK
+	case proto.OpError: // whatever it was, it has waited too long
+		return dst, proto.ThrottledOp
 	case proto.OpWhoAmI:
 		return whoAmI(dst, req.IDs), proto.OK
 	case proto.OpGetACL, proto.OpGetAllChildrenNumber:

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/zabd/zabd/pkg/jute"
 	"github.com/zabd/zabd/pkg/pipeline"
 	"github.com/zabd/zabd/pkg/proto"
@@ -35,6 +37,7 @@ func newConn(s *Server, tcp *net.TCPConn) (*conn, error) {
 		return nil, fmt.Errorf("server: connection: %w", err)
 	}
 	ip := tcp.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap().WithZone("").String()
+	_ = tcp.SetKeepAlive(s.cfg.KeepAlive)
 	return &conn{srv: s, tcp: tcp, raw: raw, ip: ip, since: time.Now()}, nil
 }
 
@@ -78,7 +81,7 @@ func (c *conn) info() ConnInfo {
 // serve reads the connection to its end.
 func (c *conn) serve() {
 	defer c.Close()
-	c.in.raw, c.in.pool = c.raw, &c.srv.buffers
+	c.in.raw, c.in.pool, c.in.may = c.raw, &c.srv.buffers, c.srv.mayTake
 	defer c.in.drop()
 	err := c.handshake()
 	client := c.client.Load()
@@ -106,7 +109,7 @@ var errAnswered = io.EOF // all is said; nothing to report
 
 // handshake gives the connection a session, or answers a four-letter word.
 func (c *conn) handshake() error {
-	_ = c.tcp.SetReadDeadline(time.Now().Add(c.srv.cfg.HandshakeTimeout))
+	_ = c.tcp.SetReadDeadline(time.Now().Add(c.srv.limits.Load().HandshakeTimeout))
 	head, err := c.in.peek(4)
 	if err != nil {
 		return c.deadline(err)
@@ -156,6 +159,10 @@ func (c *conn) connect(r *proto.ConnectRequest) error {
 	p := c.srv.cfg.Pipeline
 	c.srv.Stats.Requests.Add(1)
 	p.Stats.Received.Add(1)
+	if !c.srv.maySession(r.SessionID != 0) {
+		c.srv.Stats.Rejected.Add(1)
+		return errAnswered
+	}
 	client := p.NewClient(c, c.ip, r.HasReadOnly)
 	if !p.Admit(client) {
 		c.srv.Stats.NotServed.Add(1)
@@ -202,7 +209,7 @@ func (c *conn) requests(client *pipeline.Client) error {
 			if !ok {
 				break
 			}
-			done, err := client.Handle(frame)
+			done, err := c.handle(client, frame)
 			if done {
 				client.Idle()
 				if err == nil {
@@ -213,4 +220,33 @@ func (c *conn) requests(client *pipeline.Client) error {
 		}
 		client.Idle()
 	}
+}
+
+// handle takes one frame. A large one is answered before the connection is read on, so that it is known how many there
+// are.
+func (c *conn) handle(client *pipeline.Client, frame []byte) (done bool, err error) {
+	large, err := c.srv.begin(len(frame))
+	if err != nil {
+		return true, err
+	}
+	if !large {
+		return client.Handle(frame)
+	}
+	defer c.srv.end(len(frame))
+	done, err = client.Handle(frame)
+	client.Idle()
+	client.WaitAnswered()
+	client.Begin()
+	return done, err
+}
+
+// Gone tells whether the client has closed its end, though there may be more to read (pipeline.Transport).
+func (c *conn) Gone() bool {
+	gone := true
+	_ = c.raw.Control(func(fd uintptr) {
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		n, err := unix.Poll(p, 0)
+		gone = err == nil && n > 0 && p[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
+	})
+	return gone
 }

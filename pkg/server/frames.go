@@ -16,9 +16,10 @@ const readSize = 64 << 10
 // frames cuts the input of a socket into frames. It holds a buffer only while there is input.
 type frames struct {
 	raw  syscall.RawConn
-	buf  []byte     // from the pool or, for a large frame, of its own
-	r, w int        // what lies between is read and not yet handed out
-	pool *sync.Pool // of *[readSize]byte
+	buf  []byte            // from the pool or, for a large frame, of its own
+	r, w int               // what lies between is read and not yet handed out
+	pool *sync.Pool        // of *[readSize]byte
+	may  func(n int) error // whether a frame of n bytes may be read on
 }
 
 // ErrLength says that a frame's length is negative or above the limit.
@@ -126,7 +127,7 @@ func (f *frames) buffered(limit int) (frame []byte, ok bool, err error) {
 		return nil, false, fmt.Errorf("server: frame of %d bytes: %w", n, ErrLength)
 	}
 	if f.w-f.r-4 < int(n) {
-		return nil, false, nil
+		return nil, false, f.may(int(n))
 	}
 	frame = f.buf[f.r+4 : f.r+4+int(n)]
 	f.r += 4 + int(n)

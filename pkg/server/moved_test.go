@@ -75,7 +75,8 @@ func (e *ensemble) member(t *testing.T, id int64, firstID time.Duration) *member
 	go m.pipeline.Run()
 	m.pipeline.Deliver([]txn.Delivery{{Entry: txn.Entry{Zxid: e.last}}}) // the epoch begins
 	m.server = New(Config{
-		Pipeline: m.pipeline, Log: slog.New(slog.DiscardHandler), MaxFrame: 1 << 20, MaxTimeout: time.Hour, HandshakeTimeout: time.Minute,
+		Pipeline: m.pipeline, Log: slog.New(slog.DiscardHandler), MaxFrame: 1 << 20, MaxTimeout: time.Hour, Limits: Limits{HandshakeTimeout: time.Minute},
+		Clock: func() time.Duration { return 0 },
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

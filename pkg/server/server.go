@@ -3,13 +3,13 @@
 package server
 
 import (
-	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/zabd/zabd/pkg/limit"
 	"github.com/zabd/zabd/pkg/metrics"
 	"github.com/zabd/zabd/pkg/pipeline"
 )
@@ -20,9 +20,10 @@ type Config struct {
 	Log                    *slog.Logger
 	MaxFrame               int // bytes of a request (jute.maxbuffer)
 	MinTimeout, MaxTimeout time.Duration
-	MaxPerAddress          int           // connections from one address; 0 = no limit
-	MaxTotal               int           // 0 = no limit
-	HandshakeTimeout       time.Duration // until a connection must have a session
+	Limits                 Limits // may change later: SetLimits
+	KeepAlive              bool   // have the system look after clients that say nothing
+	Clock                  func() time.Duration
+	Chance                 func() float64 // from 0 to 1, without 1
 	// FourLetter answers a four-letter word, behind which rest was read; false when it is none, so that the bytes are a
 	// frame's length.
 	FourLetter func(word string, rest []byte) ([]byte, bool)
@@ -32,10 +33,18 @@ type Config struct {
 type Server struct {
 	cfg Config
 
+	limits    atomic.Pointer[Limits]
+	tight     atomic.Bool  // there is too little memory to begin anything
+	large     atomic.Int64 // bytes of large requests under way
+	spare     spare
+	throttled sync.Mutex // guards bucket
+	bucket    limit.Bucket
+
 	mu     sync.Mutex // guards what follows
 	conns  map[*conn]struct{}
 	byAddr map[string]int
 	closed bool
+	quit   chan struct{} // closed with it
 
 	listeners []net.Listener
 	buffers   sync.Pool // of *[readSize]byte, for input
@@ -47,17 +56,21 @@ type Server struct {
 type Stats struct {
 	Requests    metrics.Counter `metric:"connection_request_count"` // handshakes
 	Rejected    metrics.Counter `metric:"connection_rejected"`      // by a limit
-	Dropped     metrics.Counter `metric:"connection_drop_count"`    // by the client, without closing its session
+	Deficit     metrics.Summary `metric:"connection_token_deficit"`
+	Large       metrics.Counter `metric:"large_requests_rejected"`
+	Dropped     metrics.Counter `metric:"connection_drop_count"` // by the client, without closing its session
 	Sessionless metrics.Counter `metric:"sessionless_connections_expired"`
 	NotServed   metrics.Counter `metric:"cnxn_closed_without_zk_server_running"`
 }
 
 // New returns a server that serves nobody yet.
 func New(cfg Config) *Server {
-	return &Server{
-		cfg: cfg, conns: make(map[*conn]struct{}), byAddr: make(map[string]int),
+	s := &Server{
+		cfg: cfg, conns: make(map[*conn]struct{}), byAddr: make(map[string]int), quit: make(chan struct{}), spare: newSpare(),
 		buffers: sync.Pool{New: func() any { return new([readSize]byte) }},
 	}
+	s.SetLimits(cfg.Limits)
+	return s
 }
 
 // Serve accepts clients on l in the background until Close.
@@ -68,64 +81,6 @@ func (s *Server) Serve(l net.Listener) {
 		defer s.done.Done()
 		s.accept(l)
 	}()
-}
-
-func (s *Server) accept(l net.Listener) {
-	for {
-		nc, err := l.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil { // out of descriptors: those that are open go on
-			s.cfg.Log.Warn("accept failed", "address", l.Addr().String(), "err", err)
-			if !s.pause(100 * time.Millisecond) {
-				return
-			}
-			continue
-		}
-		tc, ok := nc.(*net.TCPConn)
-		if !ok || !s.admit(tc) {
-			s.Stats.Rejected.Add(1)
-			_ = nc.Close()
-		}
-	}
-}
-
-// pause waits before the next attempt to accept; false when the server has been closed.
-func (s *Server) pause(d time.Duration) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	defer cancel()
-	<-ctx.Done()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.closed
-}
-
-// admit starts to serve a connection unless that would be one too many.
-func (s *Server) admit(tc *net.TCPConn) bool {
-	c, err := newConn(s, tc)
-	if err != nil {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed || s.cfg.MaxTotal > 0 && len(s.conns) >= s.cfg.MaxTotal {
-		return false
-	}
-	if n := s.byAddr[c.ip]; s.cfg.MaxPerAddress > 0 && n >= s.cfg.MaxPerAddress {
-		s.cfg.Log.Warn("too many connections from one address", "address", c.ip, "limit", s.cfg.MaxPerAddress)
-		return false
-	}
-	s.conns[c] = struct{}{}
-	s.byAddr[c.ip]++
-	s.cfg.Pipeline.Stats.Connections.Add(1)
-	s.done.Add(1)
-	go func() {
-		defer s.done.Done()
-		c.serve()
-		s.release(c)
-	}()
-	return true
 }
 
 func (s *Server) release(c *conn) {
@@ -144,12 +99,16 @@ func (s *Server) Close() {
 		_ = l.Close()
 	}
 	s.mu.Lock()
-	s.closed = true
+	if !s.closed {
+		s.closed = true
+		close(s.quit)
+	}
 	for c := range s.conns {
 		c.Close()
 	}
 	s.mu.Unlock()
 	s.done.Wait()
+	s.spare.close()
 }
 
 // ConnInfo describes one connection to an operator.

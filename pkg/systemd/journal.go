@@ -12,8 +12,8 @@ import (
 )
 
 // Handler returns the log handler for a format: text, json, journal, or auto, which is journal where stderr leads to
-// it and text elsewhere.
-func Handler(format string, stderr io.Writer) (slog.Handler, error) {
+// it and text elsewhere. What is below the level is dropped.
+func Handler(format string, level slog.Leveler, stderr io.Writer) (slog.Handler, error) {
 	if format == "auto" {
 		format = "text"
 		if yes, err := journal.StderrIsJournalStream(); err == nil && yes {
@@ -22,11 +22,11 @@ func Handler(format string, stderr io.Writer) (slog.Handler, error) {
 	}
 	switch format {
 	case "text":
-		return slog.NewTextHandler(stderr, nil), nil
+		return slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}), nil
 	case "json":
-		return slog.NewJSONHandler(stderr, nil), nil
+		return slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: level}), nil
 	case "journal":
-		return &journalHandler{send: journal.Send}, nil
+		return &journalHandler{send: journal.Send, level: level}, nil
 	}
 	return nil, fmt.Errorf("systemd: no log format %q: text, json, journal or auto", format)
 }
@@ -35,12 +35,13 @@ func Handler(format string, stderr io.Writer) (slog.Handler, error) {
 // them too, for those who read only that.
 type journalHandler struct {
 	send  func(message string, p journal.Priority, fields map[string]string) error
+	level slog.Leveler
 	attrs []slog.Attr
 	group string
 }
 
-// Enabled implements slog.Handler: debug records are dropped.
-func (h *journalHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelInfo }
+// Enabled implements slog.Handler.
+func (h *journalHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level.Level() }
 
 // Handle implements slog.Handler.
 func (h *journalHandler) Handle(_ context.Context, r slog.Record) error {

@@ -5,6 +5,10 @@ package systemd
 import (
 	"fmt"
 	"net"
+	"os"
+	"path"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -23,6 +27,37 @@ func Ready(status string) error { return notify(daemon.SdNotifyReady + "\nSTATUS
 
 // Status tells what the server is doing.
 func Status(status string) error { return notify("STATUS=" + status) }
+
+// Reloading tells that the settings are being read anew; Ready ends it.
+func Reloading() error {
+	return notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
+}
+
+// MemoryMax returns how many bytes of memory the unit may have; false if there is no such bound.
+func MemoryMax() (int64, bool) {
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return 0, false
+	}
+	return memoryMax(string(text), os.ReadFile)
+}
+
+// memoryMax finds the tightest bound among the groups that a process is in, by its /proc/self/cgroup.
+func memoryMax(groups string, read func(path string) ([]byte, error)) (most int64, bounded bool) {
+	for line := range strings.Lines(groups) {
+		group, ok := strings.CutPrefix(strings.TrimSpace(line), "0::")
+		for ; ok && group != "/" && group != "."; group = path.Dir(group) {
+			text, err := read(path.Join("/sys/fs/cgroup", group, "memory.max"))
+			if err != nil {
+				continue
+			}
+			if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && (!bounded || n < most) {
+				most, bounded = n, true
+			}
+		}
+	}
+	return most, bounded
+}
 
 // Stopping tells that the server is about to end.
 func Stopping() error { return notify(daemon.SdNotifyStopping + "\nSTATUS=stopping") }

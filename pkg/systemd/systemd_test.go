@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -86,7 +87,7 @@ func TestJournalFields(t *testing.T) {
 	var message string
 	var fields map[string]string
 	var prio journal.Priority
-	h := &journalHandler{send: func(m string, p journal.Priority, f map[string]string) error {
+	h := &journalHandler{level: slog.LevelInfo, send: func(m string, p journal.Priority, f map[string]string) error {
 		message, prio, fields = m, p, f
 		return nil
 	}}
@@ -100,7 +101,7 @@ func TestJournalFields(t *testing.T) {
 func TestFormats(t *testing.T) {
 	var out bytes.Buffer
 	for format, want := range map[string]string{"text": "msg=hello", "json": `"msg":"hello"`} {
-		h, err := Handler(format, &out)
+		h, err := Handler(format, slog.LevelInfo, &out)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +111,30 @@ func TestFormats(t *testing.T) {
 			t.Errorf("%s: %q", format, out.String())
 		}
 	}
-	if _, err := Handler("xml", &out); err == nil {
+	if _, err := Handler("xml", slog.LevelInfo, &out); err == nil {
 		t.Error("format xml is accepted")
+	}
+}
+
+// TestMemoryMax: the tightest bound on the way up counts.
+func TestMemoryMax(t *testing.T) {
+	files := map[string]string{
+		"/sys/fs/cgroup/system.slice/zabd.service/memory.max": "max\n",
+		"/sys/fs/cgroup/system.slice/memory.max":              "4294967296\n",
+		"/sys/fs/cgroup/a/b/memory.max":                       "1048576\n",
+		"/sys/fs/cgroup/a/memory.max":                         "2097152\n",
+	}
+	read := func(path string) ([]byte, error) {
+		if text, ok := files[path]; ok {
+			return []byte(text), nil
+		}
+		return nil, os.ErrNotExist
+	}
+	for groups, want := range map[string]int64{
+		"0::/system.slice/zabd.service\n": 4 << 30, "1:cpu:/x\n0::/a/b\n": 1 << 20, "0::/\n": 0, "0::/elsewhere\n": 0, "": 0,
+	} {
+		if got, ok := memoryMax(groups, read); got != want || ok != (want > 0) {
+			t.Errorf("%q: %d, %v", groups, got, ok)
+		}
 	}
 }

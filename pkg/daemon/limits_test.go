@@ -1,0 +1,299 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/zabd/zabd/pkg/client"
+	"github.com/zabd/zabd/pkg/config"
+	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/vfs"
+)
+
+// await waits for what is bound to come.
+func await(holds func() bool) {
+	for !holds() {
+		runtime.Gosched()
+	}
+}
+
+// onSlowDisk starts a server whose log syncs nothing from hold to release.
+func onSlowDisk(t *testing.T, lines string) (s *Server, hold, release func()) {
+	t.Helper()
+	disk, o, free := vfs.NewMem(1), quiet(), make(chan struct{})
+	o.FS = disk
+	s = start(t, settings(t, lines), o)
+	release = sync.OnceFunc(func() { close(free) })
+	t.Cleanup(release)
+	return s, func() {
+		disk.SetFault(func(op vfs.Op) error {
+			if op.Kind == "sync" && strings.HasPrefix(filepath.Base(op.Path), "log.") {
+				<-free
+			}
+			return nil
+		})
+	}, release
+}
+
+func set(c *client.Conn, path string, size int) *client.Call {
+	return c.Go(proto.OpSetData, &proto.SetDataRequest{Path: path, Data: make([]byte, size), Version: -1}, nil)
+}
+
+func TestRequestThrottle(t *testing.T) {
+	const most = "request_throttle_max_requests=2\nrequest_throttle_stall_time=1\n"
+	for _, c := range []struct {
+		name, lines   string
+		leave         bool // the client that waits closes its connection
+		dropped, done bool
+	}{
+		{"waits its turn", most, false, false, true},
+		{"its connection goes", most, true, true, false},
+		{"and nobody looks", most + "request_stale_connection_check=false", true, false, true},
+		{"and it counts all the same", most + "request_throttle_drop_stale=false", true, false, true},
+		{"for longer than its session may be silent", most + "request_stale_latency_check=true\ntickTime=10", false, true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s, hold, release := onSlowDisk(t, c.lines)
+			busy, waiting := dial(t, s, client.Options{Timeout: time.Hour}), dial(t, s, client.Options{Timeout: time.Millisecond})
+			for _, path := range []string{"/busy", "/n"} {
+				if _, err := busy.Create(t.Context(), path, nil, 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			hold()
+			set(busy, "/busy", 1)
+			last := set(busy, "/busy", 1)
+			st := &s.pipeline.Stats
+			await(func() bool { return st.Outstanding.Load() == 2 })
+			set(waiting, "/n", 7)
+			await(func() bool { return st.Throttled.Load() == 1 })
+			if c.leave {
+				waiting.Close()
+			}
+			if c.dropped {
+				await(func() bool { return st.StaleDropped.Load() == 1 })
+			}
+			release()
+			if _, err := busy.Wait(t.Context(), last); err != nil {
+				t.Fatal(err)
+			}
+			done := func() bool {
+				data, _, err := busy.Get(t.Context(), "/n", false)
+				return err != nil || len(data) == 7
+			}
+			if c.done {
+				await(done)
+			} else if done() {
+				t.Error("a stale request was carried out")
+			}
+			if got := st.StaleDropped.Load() == 1; got != c.dropped {
+				t.Errorf("%d dropped", st.StaleDropped.Load())
+			}
+		})
+	}
+}
+
+func TestThrottledOps(t *testing.T) {
+	s, hold, release := onSlowDisk(t, "request_throttle_max_requests=1\nrequest_throttle_stall_time=1\nthrottled_op_wait_time=2")
+	busy, waiting := dial(t, s, client.Options{Timeout: time.Hour}), dial(t, s, client.Options{Timeout: time.Hour})
+	if _, err := busy.Create(t.Context(), "/n", nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	hold()
+	first := set(busy, "/n", 1)
+	await(func() bool { return s.pipeline.Stats.Outstanding.Load() == 1 })
+	read := waiting.Go(proto.OpGetData, &proto.ReadRequest{Path: "/n"}, nil)
+	write := set(waiting, "/n", 2)
+	await(func() bool { return s.pipeline.Stats.Throttled.Load() == 1 })
+	for begun := time.Now(); time.Since(begun) < 3*time.Millisecond; {
+	}
+	release()
+	if _, err := busy.Wait(t.Context(), first); err != nil {
+		t.Errorf("the request that came first: %v", err)
+	}
+	for _, call := range []*client.Call{read, write} {
+		if _, err := waiting.Wait(t.Context(), call); err != nil && !errors.Is(err, proto.ThrottledOp) {
+			t.Errorf("a request that has waited: %v", err)
+		}
+	}
+	if _, err := waiting.Wait(t.Context(), read); !errors.Is(err, proto.ThrottledOp) {
+		t.Errorf("the one that has waited longest: %v", err)
+	}
+	if _, _, err := waiting.Get(t.Context(), "/n", false); err != nil {
+		t.Errorf("the connection is of no use any more: %v", err)
+	}
+}
+
+func TestLargeRequests(t *testing.T) {
+	s, hold, release := onSlowDisk(t, "largeRequestThreshold=1000\nlargeRequestMaxBytes=5000")
+	a, b, small := dial(t, s, client.Options{}), dial(t, s, client.Options{}), dial(t, s, client.Options{})
+	if _, err := a.Create(t.Context(), "/n", nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	hold()
+	first := set(a, "/n", 4000)
+	await(func() bool { return s.pipeline.Stats.Outstanding.Load() == 1 })
+	second := set(b, "/n", 2000)
+	if _, err := b.Wait(t.Context(), second); err == nil || b.Broken() == nil {
+		t.Error("more large requests are taken than may be")
+	}
+	third := set(small, "/n", 500)
+	release()
+	for c, call := range map[*client.Conn]*client.Call{a: first, small: third} {
+		if _, err := c.Wait(t.Context(), call); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := a.Set(t.Context(), "/n", make([]byte, 4000), -1); err != nil {
+		t.Errorf("when there is room again: %v", err)
+	}
+	if _, err := a.Set(t.Context(), "/n", make([]byte, 5000), -1); err == nil || s.clients.Stats.Large.Load() != 2 {
+		t.Errorf("a request larger than all may be together: %v, %d refused", err, s.clients.Stats.Large.Load())
+	}
+}
+
+func TestConnectionThrottle(t *testing.T) {
+	const slow = "connection_throttle_fill_time=3600000\nconnection_throttle_fill_count=1\n"
+	const weighted = "connection_throttle_weight_enabled=true\nconnection_throttle_global_session_weight=3\nconnection_throttle_renew_session_weight=2\n"
+	const byChance = "connection_throttle_freeze_time=0\nconnection_throttle_drop_increase=0.5\nconnection_throttle_drop_decrease=0.2\n"
+	for _, c := range []struct {
+		name, lines string
+		news        []bool // sessions that are opened
+		back        bool   // the first one is resumed
+		drop        float64
+	}{
+		{"off", "", []bool{true, true, true, true}, true, 0},
+		{"two tokens", "connection_throttle_tokens=2\n" + slow, []bool{true, true, false}, false, 0},
+		{"eight, weighted", "connection_throttle_tokens=8\n" + slow + weighted, []bool{true, true, false}, true, 0},
+		{"seven, weighted", "connection_throttle_tokens=7\n" + slow + weighted, []bool{true, true, false}, false, 0},
+		{"filled up", "connection_throttle_tokens=1\nconnection_throttle_fill_time=1\nconnection_throttle_fill_count=1000000", []bool{true}, true, 0},
+		{"by chance", "connection_throttle_tokens=1\n" + slow + byChance, []bool{true, false, false}, false, 1},
+		{"and back", "connection_throttle_tokens=1\nconnection_throttle_decrease_ratio=1\n" + slow + byChance, []bool{true, false, false}, false, 0.8},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := startWith(t, c.lines)
+			var first *client.Conn
+			for i, want := range c.news {
+				conn, err := client.Dial(t.Context(), s.ClientAddr(), client.Options{})
+				if (err == nil) != want {
+					t.Fatalf("session %d: %v", i, err)
+				}
+				if err == nil {
+					t.Cleanup(conn.Close)
+				}
+				if first == nil {
+					first = conn
+				}
+			}
+			if c.name == "filled up" {
+				began := time.Now()
+				await(func() bool { return time.Since(began) > 2*time.Millisecond })
+			}
+			back, err := client.Dial(t.Context(), s.ClientAddr(), client.Options{SessionID: first.SessionID, Password: first.Password})
+			if (err == nil) != c.back {
+				t.Errorf("the session that is resumed: %v", err)
+			}
+			if err == nil {
+				back.Close()
+			}
+			if c.drop == 1 && s.clients.DropProbability() < 0.5 || c.drop == 0 && s.clients.DropProbability() != 0 {
+				t.Errorf("probability %v", s.clients.DropProbability())
+			}
+		})
+	}
+}
+
+// TestMemoryIsShort: then nobody is let in, and nothing large is taken; who is there is served.
+func TestMemoryIsShort(t *testing.T) {
+	var used atomic.Uint64
+	o := quiet()
+	o.Memory = func() (uint64, uint64) { return used.Load(), 1000 }
+	s := start(t, settings(t, ""), o)
+	a, b := dial(t, s, client.Options{}), dial(t, s, client.Options{})
+	if _, err := a.Create(t.Context(), "/n", nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	used.Store(901)
+	s.lookAtMemory()
+	if _, err := client.Dial(t.Context(), s.ClientAddr(), client.Options{}); err == nil {
+		t.Error("a connection is taken")
+	}
+	if _, err := b.Set(t.Context(), "/n", make([]byte, 100_000), -1); err == nil {
+		t.Error("a large request is taken")
+	}
+	if err := a.Ping(t.Context()); err != nil {
+		t.Errorf("a heartbeat: %v", err)
+	}
+	if _, err := a.Set(t.Context(), "/n", make([]byte, 1000), -1); err != nil {
+		t.Errorf("a small request: %v", err)
+	}
+	used.Store(900)
+	s.lookAtMemory()
+	dial(t, s, client.Options{})
+}
+
+// TestReload changes zoo.cfg under a server that runs.
+func TestReload(t *testing.T) {
+	file, dir, out := filepath.Join(t.TempDir(), "zoo.cfg"), t.TempDir(), &lockedBuffer{}
+	write := func(lines string) {
+		text := "dataDir=" + dir + "\nclientPort=0\nclientPortAddress=127.0.0.1\nsnapCount=2\n" + lines
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	load := func() (config.Config, []string, error) { return config.Load(file, nil, nil) }
+	write("tickTime=2000")
+	cfg, _, err := load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := quiet()
+	o.Level = new(slog.LevelVar)
+	o.Log = slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: o.Level}))
+	s := start(t, cfg, o)
+	c := dial(t, s, client.Options{})
+	for i := range 50 {
+		if _, err := c.Create(t.Context(), fmt.Sprintf("/n%d", i), nil, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(func() bool { return len(files(t, dir, "snapshot.*")) > 3 })
+
+	write("tickTime=1000\nmaxClientCnxns=1\n4lw.commands.whitelist=ruok\nautopurge.purgeInterval=1\nlogLevel=warn")
+	s.reload(load)
+	if _, err := client.Dial(t.Context(), s.ClientAddr(), client.Options{}); err == nil {
+		t.Error("maxClientCnxns is as it was")
+	}
+	await(func() bool { return len(files(t, dir, "snapshot.*")) <= 4 }) // 3, and perhaps one that is new
+	if !strings.Contains(out.String(), "count only after a restart") || !strings.Contains(out.String(), "tickTime") {
+		t.Errorf("tickTime is not named: %s", out.String())
+	}
+	if strings.Contains(out.String(), "settings reloaded") {
+		t.Errorf("logLevel is as it was: %s", out.String())
+	}
+
+	write("maxClientCnxns=many")
+	s.reload(load)
+	if text := out.String(); !strings.Contains(text, "the settings stay as they are") || !strings.Contains(text, ":5: maxClientCnxns: ") {
+		t.Errorf("a bad file: %s", text)
+	}
+	write("maxClientCnxns=0\n4lw.commands.whitelist=ruok\ntickTime=2000")
+	s.reload(load)
+	if got := ask(t, s, "ruok"); got != "imok" {
+		t.Errorf("ruok = %q", got)
+	}
+	if !strings.Contains(out.String(), "settings reloaded") {
+		t.Errorf("logLevel is not what it was again: %s", out.String())
+	}
+}

@@ -1,0 +1,45 @@
+package daemon
+
+import (
+	"log/slog"
+	"strings"
+
+	"github.com/zabd/zabd/pkg/config"
+)
+
+// reload reads the settings anew and takes over those that may change in a server that runs. What is wrong leaves all
+// as it was; what counts only after a restart is named.
+func (s *Server) reload(load func() (config.Config, []string, error)) {
+	read, warnings, err := load()
+	if err != nil {
+		s.log.Error("the settings stay as they are", "err", err)
+		return
+	}
+	for _, w := range warnings {
+		s.log.Warn(w)
+	}
+	next, fixed := config.Reload(*s.current.Load(), read)
+	s.apply(&next)
+	if len(fixed) > 0 {
+		s.log.Warn("settings that have changed and count only after a restart", "keys", strings.Join(fixed, ", "))
+	}
+	s.log.Info("settings reloaded")
+}
+
+// apply lets settings count from now on.
+func (s *Server) apply(cfg *config.Config) {
+	s.current.Store(cfg)
+	words := *s.words.Load()
+	words.Whitelist = cfg.FourLetterWhitelist
+	s.words.Store(&words)
+	s.level.Set(levels[cfg.LogLevel])
+	s.clients.SetLimits(clientLimits(cfg))
+	s.pipeline.SetLimits(requestLimits(cfg))
+	select {
+	case s.purging <- struct{}{}:
+	default:
+	}
+}
+
+// levels are the values of logLevel.
+var levels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}

@@ -1,0 +1,112 @@
+package daemon
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zabd/zabd/pkg/client"
+	"github.com/zabd/zabd/pkg/proto"
+)
+
+// TestSocketOptions asks the kernel what it was told.
+func TestSocketOptions(t *testing.T) {
+	for _, c := range []struct {
+		lines     string
+		backlog   uint32 // 0 = the system's
+		keepAlive bool
+	}{
+		{"clientPortListenBacklog=-1\nclientTcpKeepAlive=false", 0, false},
+		{"clientPortListenBacklog=7\nclientTcpKeepAlive=true", 7, true},
+	} {
+		s := startWith(t, c.lines)
+		raw, err := s.listeners[0].(*net.TCPListener).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var info *unix.TCPInfo
+		if cerr := raw.Control(func(fd uintptr) { info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) }); err != nil || cerr != nil {
+			t.Fatal(err, cerr)
+		}
+		if got := info.Sacked; c.backlog != 0 && got != c.backlog || c.backlog == 0 && got < 100 { // of a listener: its backlog
+			t.Errorf("%q: backlog %d", c.lines, got)
+		}
+		dial(t, s, client.Options{})
+		if got := hasTimer(t, s.listeners[0].Addr().(*net.TCPAddr)); got != c.keepAlive {
+			t.Errorf("%q: keep-alive %v", c.lines, got)
+		}
+	}
+}
+
+// hasTimer tells whether the kernel has a keep-alive timer for the connection that a port has.
+func hasTimer(t *testing.T, port *net.TCPAddr) bool {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/net/tcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := fmt.Sprintf("%s:%04X", strings.ToUpper(hex.EncodeToString(binary.NativeEndian.AppendUint32(nil, binary.BigEndian.Uint32(port.IP.To4())))), port.Port)
+	for line := range strings.Lines(string(text)) {
+		// sl local remote state queues timer:when ...
+		if f := strings.Fields(line); len(f) > 5 && f[1] == address && f[3] == "01" {
+			return strings.HasPrefix(f[5], "02:")
+		}
+	}
+	t.Fatalf("no connection of %s in\n%s", address, text)
+	return false
+}
+
+func TestPortsAndAddresses(t *testing.T) {
+	busy := listen(t, "127.0.0.1:0")
+	defer busy.Close()
+	_, err := Start(t.Context(), settings(t, fmt.Sprintf("clientPort=%d", busy.Addr().(*net.TCPAddr).Port)), quiet())
+	var bind *BindError
+	if !errors.As(err, &bind) || bind.Port != "client port" {
+		t.Errorf("a client port that another has: %v", err)
+	}
+	for lines, everywhere := range map[string]bool{"quorumListenOnAllIPs=false": false, "quorumListenOnAllIPs=true": true} {
+		cfg, ports := member(t, lines)
+		start(t, cfg, quiet())
+		for _, port := range ports {
+			nc, err := net.Dial("tcp", fmt.Sprintf("127.0.0.2:%d", port))
+			if (err == nil) != everywhere {
+				t.Errorf("%s: port %d at another address: %v", lines, port, err)
+			}
+			if err == nil {
+				_ = nc.Close()
+			}
+		}
+	}
+}
+
+// TestNotificationBytes: who does not take its notifications is hung up on.
+func TestNotificationBytes(t *testing.T) {
+	s := startWith(t, "notificationBytes=1024")
+	nc := raw(t, s)
+	shake(t, nc)
+	watch := (&proto.WatchModeRequest{Path: "/", Mode: 1}).AppendTo(nil) // persistent, recursive
+	if _, err := nc.Write(request(1, proto.OpAddWatch, watch)); err != nil {
+		t.Fatal(err)
+	}
+	await(func() bool { return s.pipeline.Watches().Count() > 0 })
+	c, long := dial(t, s, client.Options{}), "/"+strings.Repeat("x", 10_000)
+	if _, err := c.Create(t.Context(), long, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	for s.pipeline.Stats.EventOverflows.Load() == 0 {
+		var last *client.Call
+		for range 100 {
+			last = c.Go(proto.OpSetData, &proto.SetDataRequest{Path: long, Version: -1}, nil)
+		}
+		if _, err := c.Wait(t.Context(), last); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
