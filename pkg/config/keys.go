@@ -144,9 +144,9 @@ func keyOfVariable(name string) (string, bool) {
 			return family + rest, true
 		}
 	}
-	for spelling := range rows {
+	for spelling, row := range rows {
 		if strings.NewReplacer(".", "_", "-", "_").Replace(spelling) == name {
-			return spelling, true
+			return row.name, true
 		}
 	}
 	return "", false

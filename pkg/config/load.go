@@ -33,11 +33,13 @@ type loader struct {
 	file     string // zoo.cfg; "" = none
 	values   *viper.Viper
 	from     map[string]origin // of each key of values
+	givenID  string            // for a server without a file myid; "" = none
 	warnings []string
 }
 
 // Load reads the file, if one is named, and lays over it the environment's ZABD_ variables and the flags, both by the
-// names of the keys: dots become underscores in the environment. Warnings name what has no effect. A member of an
+// names of the keys: dots become underscores in the environment. What the environment says to ZooKeeper's scripts lies
+// below the file. Warnings name what has no effect. A member of an
 // ensemble that has no file myid is found by this host's addresses, and its id is then written into that file.
 func Load(file string, env []string, flags map[string]string) (cfg Config, warnings []string, err error) {
 	return load(thisHost(), file, env, flags)
@@ -45,6 +47,9 @@ func Load(file string, env []string, flags map[string]string) (cfg Config, warni
 
 func load(h host, file string, env []string, flags map[string]string) (Config, []string, error) {
 	l := &loader{host: h, file: file, values: viper.NewWithOptions(viper.KeyDelimiter(delimiter)), from: make(map[string]origin)}
+	if err := l.mergeScripts(env); err != nil {
+		return Config{}, nil, err
+	}
 	if err := l.mergeFile(); err != nil {
 		return Config{}, nil, err
 	}

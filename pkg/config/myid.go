@@ -49,6 +49,9 @@ func (l *loader) identify(c *Config, lines []serverLine, alone bool) (own server
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && alone:
 		return lines[0], true, nil
+	case errors.Is(err, fs.ErrNotExist) && l.givenID != "":
+		own, err := l.findGiven(lines)
+		return own, false, err
 	case errors.Is(err, fs.ErrNotExist):
 		own, err := l.findByAddress(path, lines)
 		return own, false, err
@@ -98,8 +101,21 @@ func (l *loader) storeID(c *Config, own serverLine) error {
 	if err := l.host.store(path, fmt.Appendln(nil, own.member.ID), c.DatadirAutocreate); err != nil {
 		return fmt.Errorf("config: write %s: %w", path, err)
 	}
-	l.warn(own.origin, "has an address of this host: its id is now in "+path)
+	how := "has an address of this host"
+	if l.givenID != "" {
+		how = "is the server of " + imageID
+	}
+	l.warn(own.origin, how+": its id is now in "+path)
 	return nil
+}
+
+// findGiven returns the server whose id the environment says.
+func (l *loader) findGiven(lines []serverLine) (serverLine, error) {
+	i := slices.IndexFunc(lines, func(s serverLine) bool { return strconv.Itoa(int(s.member.ID)) == l.givenID })
+	if i < 0 {
+		return serverLine{}, &Error{fromEnvironment, imageID, "there is no server." + l.givenID}
+	}
+	return lines[i], nil
 }
 
 // findByAddress returns the one server that has an address of this host.
