@@ -29,13 +29,13 @@ var layers = map[string]string{
 	"vfs": "", "txnlog": "vfs jute proto txn", "snapshot": "vfs jute proto tree",
 	"datadir": "vfs proto txn txnlog snapshot tree metrics",
 	// service
-	"pipeline": "jute proto txn tree prep auth watch session limit serve metrics",
+	"pipeline": "jute proto txn tree prep auth watch session limit serve metrics audit",
 	"server":   "jute proto limit pipeline metrics",
-	"metrics":  "", "admin": "metrics",
+	"metrics":  "", "admin": "metrics", "audit": "metrics",
 	// assembly
 	"invariant": "", "systemd": "", "config": "ensemble auth",
 	"daemon": "jute proto txn session limit auth watch tree prep serve ensemble election zab peer vfs txnlog snapshot datadir pipeline " +
-		"server metrics admin systemd config",
+		"server metrics admin audit systemd config",
 	// users
 	"client": "jute proto", "lab": "", "load": "proto client lab",
 	// proof: tests that run the binary

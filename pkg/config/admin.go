@@ -19,6 +19,9 @@ type Admin struct {
 	// and so do we: a backup that runs every minute must go on.
 	AdminRateLimit time.Duration
 
+	AuditEnabled bool
+	AuditFile    string // "" = the journal
+
 	MetricsClass string // of ZooKeeper; see PrometheusEnabled
 	MetricsHost  string
 	MetricsPort  int

@@ -83,8 +83,12 @@ var adminKeys = []key{
 	laterMetrics("metricsProvider.ssl.enabledProtocols", ""), laterMetrics("metricsProvider.ssl.ciphersuites", ""),
 	{name: "metricsProvider.httpVersion", idle: "a choice between Java's libraries"},
 	{
-		name: "audit.enable", takes: later("an audit log", "false"), def: "false",
-		effect: "There is no audit log in this release.", test: "pkg/config.TestKeysOfLaterReleases",
+		name: "audit.enable", takes: yesNo(func(c *Config) *bool { return &c.AuditEnabled }), def: "false",
+		effect: "A record of who has changed what, in ZooKeeper's words, in the journal as zabd-audit.", test: "pkg/daemon.TestAuditLog",
+	},
+	{
+		name: "audit.file", takes: text(func(c *Config) *string { return &c.AuditFile }), def: "",
+		effect: "The file that it is kept in, and not the journal.", test: "pkg/daemon.TestAuditLog",
 	},
 	{name: "audit.impl.class", def: "Slf4jAuditLogger", idle: "a Java class"},
 	{name: "jvm.pause.monitor", def: "false", idle: noJVM},

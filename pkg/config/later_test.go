@@ -103,7 +103,6 @@ metricsProvider.ssl.need.client.auth=x
 metricsProvider.ssl.want.client.auth=x
 metricsProvider.ssl.enabledProtocols=x
 metricsProvider.ssl.ciphersuites=x
-audit.enable=true
 messageTracker.Enabled=true
 messageTracker.BufferSize=1
 `

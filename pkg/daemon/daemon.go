@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/zabd/zabd/pkg/admin"
+	"github.com/zabd/zabd/pkg/audit"
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/datadir"
 	"github.com/zabd/zabd/pkg/metrics"
@@ -42,7 +43,8 @@ type Options struct {
 	ConfigText       string         // zoo.cfg, for those who operate the server; may be empty
 	Level            *slog.LevelVar // of Log; a reload changes it; may be nil
 	// Memory tells how many bytes are in use, and how many there may be, 0 = any; of this process if nil.
-	Memory func() (used, most uint64)
+	Memory  func() (used, most uint64)
+	Journal audit.Sink // for the audit log, if no file is named; nil if there is none
 }
 
 // A Server is one running zabd.
@@ -57,6 +59,7 @@ type Server struct {
 	listeners  []net.Listener
 	started    time.Time
 	registry   *metrics.Registry
+	audit      *audit.Log // nil = none is kept
 	admin      adminPorts
 	adminStats admin.Stats
 	fs         vfs.FS
@@ -104,24 +107,37 @@ func Start(ctx context.Context, cfg config.Config, o Options) (*Server, error) {
 		s.closeListeners()
 		return nil, err
 	}
-	rec, err := s.recover(o.FS)
-	if err != nil {
+	if err := s.openAudit(o.Journal); err != nil {
 		s.closeListeners()
 		return nil, err
 	}
-	s.assemblePipeline(rec)
-	if err := s.assemblePeer(ctx, rec, &o); err != nil {
+	if err := s.start(ctx, &o); err != nil {
+		s.auditSelf(audit.ServerStart, audit.Failure)
 		s.closeListeners()
-		return nil, errors.Join(err, s.dir.Close())
+		return nil, errors.Join(err, s.audit.Close())
+	}
+	return s, nil
+}
+
+// start does what comes behind the opening of the ports that others ask at.
+func (s *Server) start(ctx context.Context, o *Options) error {
+	rec, err := s.recover(o.FS)
+	if err != nil {
+		return err
+	}
+	s.assemblePipeline(rec)
+	if err := s.assemblePeer(ctx, rec, o); err != nil {
+		return errors.Join(err, s.dir.Close())
 	}
 	s.register()
 	s.serveAdmin()
+	s.auditSelf(audit.ServerStart, audit.Success)
 	for _, l := range s.listeners {
 		s.clients.Serve(l)
 	}
 	s.goBackground(s.purgeLoop)
 	s.goBackground(s.memoryLoop)
-	return s, nil
+	return nil
 }
 
 // BindError says that a port could not be opened.
@@ -235,6 +251,7 @@ func (s *Server) assemblePipeline(rec *datadir.Recovered) {
 		WallMillis: func() int64 { return time.Now().UnixMilli() },
 		Auth:       cfg.Auth(), EagerACL: cfg.EagerACLCheck && cfg.Members != nil,
 		Limits: requestLimits(cfg), EventBytes: cfg.NotificationBytes,
+		Audit: s.audit, AuditUser: serverUser(),
 		Reaping: pipeline.Reaping{
 			Interval: cfg.ContainerCheckInterval, PerMinute: cfg.ContainerMaxPerMinute, NeverUsed: cfg.ContainerMaxNeverUsed,
 		},
@@ -320,7 +337,8 @@ func (s *Server) close(ctx context.Context) error {
 		s.peer.Close()
 		s.pipeline.Close()
 		s.background.Wait()
-		err = s.dir.Close()
+		s.auditSelf(audit.ServerStop, audit.Invoked)
+		err = errors.Join(s.dir.Close(), s.audit.Close())
 	}()
 	select {
 	case <-done:

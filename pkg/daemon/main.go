@@ -68,7 +68,7 @@ func Main(args, env []string, stderr *os.File, version string) int {
 	if err == nil {
 		load := func() (config.Config, []string, error) { return config.Load(cl.config, env, cl.set) }
 		text, _ := os.ReadFile(cl.config) // nobody depends on it
-		err = run(ctx, cfg, load, Options{Log: log, Version: version, Listeners: listeners, Level: level, ConfigText: string(text)})
+		err = run(ctx, cfg, load, Options{Log: log, Version: version, Listeners: listeners, Level: level, ConfigText: string(text), Journal: newJournalAudit()})
 	}
 	if err != nil {
 		log.Error("zabd ends", "err", err, "exit_code", exitCode(err))

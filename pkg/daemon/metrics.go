@@ -51,6 +51,9 @@ func (s *Server) register() {
 	for _, counts := range []any{&s.stats, &s.adminStats, &s.pipeline.Stats, &s.pipeline.Stats.Ops, &s.clients.Stats, s.peer.Stats()} {
 		r.Add(counts)
 	}
+	if s.audit != nil {
+		r.Add(&s.audit.Stats)
+	}
 	r.ExportRuntime()
 }
 

@@ -198,6 +198,9 @@ func (p *Pipeline) applyOne(e txn.Entry) {
 		p.Stats.DigestErrors.Add(1)
 	}
 	p.countTxn()
+	if p.cfg.Audit != nil && a.txn.Header.Type == proto.OpCloseSession {
+		p.auditEphemerals()
+	}
 	for i := range a.result.Changes {
 		p.fire(&a.result.Changes[i])
 	}
@@ -251,6 +254,9 @@ func (p *Pipeline) fire(ch *tree.Change) {
 // answerWrite answers the request of the current txn, and then the reads that have waited for it. The session is locked.
 func (p *Pipeline) answerWrite(s *clientSession, it serve.Item, v serve.Verdict) {
 	p.settle(it, &p.Stats.UpdateLatency)
+	if p.cfg.Audit != nil {
+		p.audit(it.From.(*Client), it.Req)
+	}
 	p.Stats.WriteWait.Observe((p.apply.since - time.Duration(it.Start)).Milliseconds())
 	switch c := it.From.(*Client); {
 	case v == serve.Welcome:

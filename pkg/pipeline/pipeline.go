@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/zabd/zabd/pkg/audit"
 	"github.com/zabd/zabd/pkg/auth"
 	"github.com/zabd/zabd/pkg/limit"
 	"github.com/zabd/zabd/pkg/prep"
@@ -47,6 +48,8 @@ type Config struct {
 	Limits     Limits // may change later: SetLimits
 	EventBytes int    // of notifications that may wait for one connection
 	Reaping    Reaping
+	Audit      *audit.Log // of what clients change; nil = none is kept
+	AuditUser  string     // who this server is in it
 	// ServeWait is how long a handshake waits for clients to be served; 0 = a second.
 	ServeWait time.Duration
 }

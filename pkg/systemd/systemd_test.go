@@ -3,6 +3,7 @@ package systemd
 import (
 	"bytes"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -136,5 +137,23 @@ func TestMemoryMax(t *testing.T) {
 		if got, ok := memoryMax(groups, read); got != want || ok != (want > 0) {
 			t.Errorf("%q: %d, %v", groups, got, ok)
 		}
+	}
+}
+
+// TestRecordHasAnIdentifierOfItsOwn, so that it can be read, and kept, apart from the log.
+func TestRecordHasAnIdentifierOfItsOwn(t *testing.T) {
+	var line string
+	var got map[string]string
+	r := NewRecord("zabd-audit")
+	r.send = func(message string, _ journal.Priority, fields map[string]string) error {
+		line, got = message, fields
+		return nil
+	}
+	if err := r.Write("operation=create", map[string]string{"znode_type": "persistent"}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"SYSLOG_IDENTIFIER": "zabd-audit", "ZABD_AUDIT_ZNODE_TYPE": "persistent"}
+	if line != "operation=create" || !maps.Equal(got, want) {
+		t.Errorf("%q with %v, want %v", line, got, want)
 	}
 }
