@@ -185,7 +185,7 @@ func (p *probe) result(op proto.Op, d *jute.Decoder) string {
 	switch op {
 	case proto.OpCreate:
 		return d.String()
-	case proto.OpCreate2:
+	case proto.OpCreate2, proto.OpCreateContainer, proto.OpCreateTTL:
 		return d.String() + " " + p.stat(d)
 	case proto.OpExists, proto.OpSetData, proto.OpSetACL:
 		return p.stat(d)

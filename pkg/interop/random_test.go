@@ -67,14 +67,21 @@ func (d dice) data() []byte {
 	return make([]byte, d.IntN(40))
 }
 
+// limits are those of a quota that is now and then in the way.
+func (d dice) limits() string {
+	return []string{
+		"count=3,bytes=20", "count=-1,bytes=-1=;byteHardLimit=200;countHardLimit=15", "countHardLimit=9", "byteHardLimit=90,count=1",
+	}[d.IntN(4)]
+}
+
 // flags are persistent half of the time; ephemerals stop a tree's growth.
 func (d dice) flags() int32 { return []int32{0, 0, 0, 1, 2, 3}[d.IntN(6)] }
 
 func (d dice) request() request {
 	path, watch := d.path(), d.IntN(3) == 0
-	kinds := 16
+	kinds := 19
 	if d.tame {
-		kinds-- // no multis
+		kinds = 17 // no multis, and no quotas, which count what is applied
 	}
 	switch d.IntN(kinds) {
 	case 0, 1, 2:
@@ -97,6 +104,12 @@ func (d dice) request() request {
 		return read(proto.OpGetChildren, path, watch)
 	case 14:
 		return read(proto.OpGetChildren2, path, watch)
+	case 15:
+		return createContainer(path, d.data())
+	case 16:
+		return createTTL(path, d.data(), 5+int32(d.IntN(2)), []int64{1 << 35, 1 << 35, 0, -1}[d.IntN(4)])
+	case 17:
+		return get(quotaOf(d.root) + "/zookeeper_stats")
 	}
 	var ops []proto.MultiOp
 	for range d.IntN(5) {
@@ -104,6 +117,9 @@ func (d dice) request() request {
 		ops = append(ops, proto.MultiOp{
 			Type: typ, Path: d.path(), Data: d.data(), ACL: proto.WorldAll(), Flags: d.flags(), Version: d.version(),
 		})
+		if o := &ops[len(ops)-1]; typ == proto.OpCreate && d.IntN(4) == 0 {
+			o.Flags = proto.FlagContainer
+		}
 	}
 	return multi(ops...)
 }
@@ -117,7 +133,8 @@ func (y *story) turns(d dice) {
 		return p
 	}
 	probes := []*probe{session(), session(), session()}
-	y.all(probes[0], auth("digest", "u:p"), create(d.root, "", 0))
+	y.all(probes[0], auth("digest", "u:p"), create(d.root, "", 0), create(quotaOf(d.root), "", 0),
+		create(quotaOf(d.root)+"/zookeeper_limits", d.limits(), 0), create(quotaOf(d.root)+"/zookeeper_stats", "", 0))
 	for range requestsPerSeed {
 		i := d.IntN(len(probes))
 		if d.IntN(60) == 0 {

@@ -58,6 +58,14 @@ func create2(path, data string, flags int32) request {
 	return request{proto.OpCreate2, create(path, data, flags).body}
 }
 
+func createContainer(path string, data []byte) request {
+	return request{proto.OpCreateContainer, &proto.CreateRequest{Path: path, Data: data, ACL: proto.WorldAll(), Flags: proto.FlagContainer}}
+}
+
+func createTTL(path string, data []byte, flags int32, ttl int64) request {
+	return request{proto.OpCreateTTL, &proto.CreateTTLRequest{Path: path, Data: data, ACL: proto.WorldAll(), Flags: flags, TTL: ttl}}
+}
+
 func remove(path string, version int32) request {
 	return request{proto.OpDelete, &proto.VersionRequest{Path: path, Version: version}}
 }
@@ -365,6 +373,8 @@ func TestSameAsJava(t *testing.T) {
 		{"multis", (*story).multis},
 		{"malformed", (*story).malformed},
 		{"watches", (*story).watches},
+		{"transients", (*story).transients},
+		{"quotas", (*story).quotas},
 		{"pipelined", (*story).pipelined},
 	} {
 		t.Run(chapter.name, func(t *testing.T) {

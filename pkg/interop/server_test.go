@@ -53,9 +53,12 @@ func (javaKind) name() string { return "java" }
 func (javaKind) command(t *testing.T, cfg string) []string {
 	needTool(t, javaClasses, javaInstall)
 	argv := append([]string{"/usr/bin/java"}, jvm...)
-	argv = append(argv, "-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS")
+	argv = append(argv, "-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS", "-Dznode.container.checkIntervalMs="+never)
 	return append(argv, "-cp", javaClasses+":"+javaLogging, "org.apache.zookeeper.server.quorum.QuorumPeerMain", cfg)
 }
+
+// never is an interval in milliseconds that no test lasts for. ZooKeeper takes that of containers from the command line only.
+const never = "100000000"
 
 // underTest is what the suite runs against; TestMain sets it.
 var underTest kind
@@ -112,7 +115,8 @@ func serve(t *testing.T, k kind) *server {
 	}
 	s := &server{kind: k, addr: addr.String(), cfg: filepath.Join(dir, "zoo.cfg")}
 	cfg := fmt.Sprintf("tickTime=1000\ndataDir=%s\nclientPort=%d\nclientPortAddress=%s\nmaxClientCnxns=0\nsnapCount=300\n"+
-		"4lw.commands.whitelist=*\nadmin.enableServer=false\n", filepath.Join(dir, "data"), addr.Port, host)
+		"4lw.commands.whitelist=*\nadmin.enableServer=false\nextendedTypesEnabled=true\nenforceQuota=true\n"+
+		"znode.container.checkIntervalMs="+never+"\n", filepath.Join(dir, "data"), addr.Port, host)
 	if err := os.WriteFile(s.cfg, []byte(cfg), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -19,26 +19,33 @@ type Excess struct {
 // checkQuota refuses a write that adds nodes and bytes of data where a hard limit forbids that (ZooKeeperServer.checkQuota).
 // What counts is the tree as it is: writes in flight are not in it, and can go beyond the limit together.
 func (p *Prepper) checkQuota(path string, nodes, size int64) proto.Code {
-	if !p.opt.EnforceQuota || nodes == 0 && size == 0 {
+	if !p.opt.EnforceQuota {
 		return proto.OK
 	}
-	subtree, limitsData, heldData, ok := p.tree.QuotaOf(path)
+	subtree, limitsAt, heldAt, ok, counted := p.tree.QuotaOf(path)
 	if !ok {
 		return proto.OK
 	}
-	limits, ok := tree.ParseQuota(limitsData)
-	held, okToo := tree.ParseQuota(heldData)
-	if !ok || !okToo {
+	limits, ok := tree.ParseQuota(p.tree.Data(limitsAt))
+	if !ok {
 		return proto.MarshallingError
 	}
-	x := Excess{Subtree: subtree, Namespace: namespace(path)}
-	if nodes != 0 {
-		x.Of = "count"
+	ofNodes := nodes != 0 && max(limits.Count, limits.CountHard) > tree.NoLimit
+	ofBytes := size != 0 && max(limits.Bytes, limits.BytesHard) > tree.NoLimit
+	if !counted || !ofNodes && !ofBytes {
+		return proto.OK
+	}
+	held, ok := tree.ParseQuota(p.tree.Data(heldAt))
+	if !ok {
+		return proto.MarshallingError
+	}
+	x := Excess{Subtree: subtree, Namespace: namespace(path), Of: "count"}
+	if ofNodes {
 		if code := p.exceeds(&x, held.Count+nodes, limits.Count, limits.CountHard); code != proto.OK {
 			return code
 		}
 	}
-	if size != 0 {
+	if ofBytes {
 		x.Of = "bytes"
 		return p.exceeds(&x, held.Bytes+size, limits.Bytes, limits.BytesHard)
 	}
@@ -51,7 +58,7 @@ func (p *Prepper) exceeds(x *Excess, value, soft, hard int64) proto.Code {
 	if hard > tree.NoLimit {
 		x.Limit, x.Hard = hard, true
 	}
-	if x.Limit <= tree.NoLimit || value <= x.Limit {
+	if value <= x.Limit {
 		return proto.OK
 	}
 	if p.opt.Exceeded != nil {

@@ -65,6 +65,7 @@ func TestQuotas(t *testing.T) {
 		{"delete", "countHardLimit=0,byteHardLimit=0", proto.OpDelete, versionBody("/q/n", -1), ok, ""},
 		{"another subtree", "countHardLimit=0", proto.OpCreate, sized("/qq", 0), ok, ""},
 		{"unreadable limits", "count=many", proto.OpCreate, sized("/q/m", 0), proto.MarshallingError, ""},
+		{"unreadable limits, and nothing to count", "count=many", proto.OpSetData, setSized("/q/n", 5, -1), proto.MarshallingError, ""},
 		{"unreadable limits in a multi", "count=many", proto.OpMulti, multiBody(createOp("/x", 0), createOp("/q/m", 0)), proto.MarshallingError, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

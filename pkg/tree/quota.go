@@ -129,18 +129,15 @@ func (t *Tree) quotaFor(path string) (quota Ref, prefix string) {
 	return quota, prefix
 }
 
-// QuotaOf returns the data of the limits and the stats node of the innermost quota of a path, and the path of the subtree
-// that the quota is for; false if there is none, or no such data. The bytes are good until the tree changes.
-func (t *Tree) QuotaOf(path string) (prefix string, limits, stats []byte, ok bool) {
-	q, prefix := t.quotaFor(path)
+// QuotaOf returns the limits and the stats node of the innermost quota of a path, and the path of the subtree that the
+// quota is for. ok tells whether there is a quota, counted whether it has stats.
+func (t *Tree) QuotaOf(path string) (subtree string, limits, stats Ref, ok, counted bool) {
+	q, subtree := t.quotaFor(path)
 	if q == none {
-		return "", nil, nil, false
+		return "", none, none, false, false
 	}
-	s := t.child(q, StatsNode)
-	if s == none {
-		return "", nil, nil, false
-	}
-	return prefix, t.Data(t.child(q, LimitsNode)), t.Data(s), true
+	limits, stats = t.child(q, LimitsNode), t.child(q, StatsNode)
+	return subtree, limits, stats, true, stats != none
 }
 
 // account changes what the innermost quota of a path holds. The tree has the change already. Stats that a client has
