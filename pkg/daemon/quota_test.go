@@ -6,8 +6,10 @@ import (
 	"testing"
 
 	"github.com/zabd/zabd/pkg/client"
+	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/tree"
+	"github.com/zabd/zabd/pkg/zab"
 )
 
 // TestQuotas: hard limits refuse where enforceQuota says so; what is counted stands in the stats node, in the metrics, and
@@ -61,6 +63,43 @@ func TestQuotas(t *testing.T) {
 		s = configured(t, dir, lines)
 		if data, _, err := dial(t, s, client.Options{}).Get(ctx, tree.QuotaPath+"/app/"+tree.StatsNode, false); err != nil || string(data) != held {
 			t.Errorf("with %q after a restart the stats are %s, %v; want %s", lines, data, err, held)
+		}
+	}
+}
+
+// TestQuotasInAnEnsemble: all members count alike, those that were away, too, and the leader refuses for all.
+func TestQuotasInAnEnsemble(t *testing.T) {
+	h, ctx := newHosts(t, 3, 0), t.Context()
+	h.tune = func(c *config.Config) { c.EnforceQuota = true }
+	h.start(1, 2, 3)
+	leader := h.awaitLeader(1, 2, 3)
+	follower, away := 1+leader%3, 1+(leader+1)%3
+	c := h.connect(follower, client.Options{})
+	stats := tree.QuotaPath + "/app/" + tree.StatsNode
+	create := func(path, data string) error {
+		_, err := c.Create(ctx, path, []byte(data), 0)
+		return err
+	}
+	if err := errors.Join(create("/app", ""), create(tree.QuotaPath+"/app", ""),
+		create(tree.QuotaPath+"/app/"+tree.LimitsNode, "countHardLimit=4"), create(stats, ""), create("/app/1", "one")); err != nil {
+		t.Fatal(err)
+	}
+	h.stop(away)
+	if err := errors.Join(create("/app/2", "two"), create("/app/3", "three")); err != nil {
+		t.Fatal(err)
+	}
+	h.start(away)
+	h.await(away, zab.Following)
+	if err := create("/app/4", ""); !errors.Is(err, proto.QuotaExceeded) {
+		t.Fatalf("beyond the limit: %v", err)
+	}
+	for id := range h.running {
+		other := h.connect(id, client.Options{})
+		if err := other.Sync(ctx, "/"); err != nil {
+			t.Fatal(err)
+		}
+		if data, _, err := other.Get(ctx, stats, false); err != nil || string(data) != "count=4,bytes=11" {
+			t.Errorf("server %d has %s, %v", id, data, err)
 		}
 	}
 }

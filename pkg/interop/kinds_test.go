@@ -3,6 +3,8 @@
 package interop
 
 import (
+	"testing"
+
 	"github.com/zabd/zabd/pkg/proto"
 )
 
@@ -69,4 +71,20 @@ func (y *story) quotas() {
 	y.s.crash(y.t)
 	p = y.session(10000)
 	y.all(p, get(stats), create("/q/last", "12", 0), get(stats))
+}
+
+// zkCliKinds makes containers, TTL nodes and quotas by the shell, which says of a quota what the server keeps.
+func zkCliKinds(t *testing.T, z *zkCli) {
+	z.says(t, "create -c /box", `Created /box\n`)
+	z.says(t, "create -t 86400000 /timed data", `Created /timed\n`)
+	z.says(t, "create -s -t 86400000 /timed/s-", `Created /timed/s-0000000000\n`)
+	z.says(t, "stat /box", `ephemeralOwner = 0x0\n`)
+	z.says(t, "create /limited 12", `Created /limited\n`)
+	z.says(t, "setquota -n 5 /limited")
+	z.says(t, "setquota -N 2 /limited")
+	z.says(t, "create /limited/a 345", `Created /limited/a\n`)
+	z.says(t, "listquota /limited", `Output quota for /limited count=5,bytes=-1=;byteHardLimit=-1;countHardLimit=2`, `Output stat for /limited count=2,bytes=5`)
+	z.says(t, "create /limited/b", `(?i)quota`)
+	z.says(t, "delquota /limited")
+	z.says(t, "create /limited/b", `Created /limited/b\n`)
 }

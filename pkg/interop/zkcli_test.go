@@ -88,6 +88,7 @@ func TestZKCli(t *testing.T) {
 	t.Run("stat", func(t *testing.T) { zkCliStat(t, z) })
 	t.Run("watches", func(t *testing.T) { zkCliWatches(t, z) })
 	t.Run("persistent watches", func(t *testing.T) { zkCliPersistent(t, z) })
+	t.Run("kinds and quotas", func(t *testing.T) { zkCliKinds(t, z) })
 	t.Run("deleteall", func(t *testing.T) { zkCliDeleteAll(t, z) })
 	t.Run("size", func(t *testing.T) { zkCliSize(t, s, z, view) })
 	other := startZKCli(t, s, 10000)

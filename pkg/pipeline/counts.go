@@ -32,6 +32,10 @@ func (p *Pipeline) endStep() {
 func (p *Pipeline) countTxn() {
 	a := &p.apply
 	a.step.writes++
+	if made, gone := a.result.TTLMade, a.result.TTLGone; made+gone > 0 {
+		p.Stats.TTLMade.Add(int64(made))
+		p.Stats.TTLGone.Add(int64(gone))
+	}
 	p.Stats.Propagation.Observe(a.step.wall - a.txn.Time)
 	if a.txn.HasDigest && a.txn.Zxid%digestEvery == 0 {
 		p.digests.add(DigestPoint{a.txn.Zxid, p.tree.Digest()})

@@ -20,6 +20,11 @@ func (r *Reaping) pause() time.Duration {
 	return time.Duration(time.Minute.Milliseconds()/int64(max(r.PerMinute, 1))) * time.Millisecond
 }
 
+// most returns how many can go from one look to the next, so that the list of them is bounded. The others are found then.
+func (r *Reaping) most() int {
+	return int(max(int64(r.PerMinute)*r.Interval.Milliseconds()/time.Minute.Milliseconds(), 1))
+}
+
 // reapStep is how many nodes are looked at while the tree is locked once.
 const reapStep = 1024
 
@@ -44,15 +49,15 @@ func (p *Pipeline) reap(t *term) bool {
 	return !t.isOver()
 }
 
-// outlived returns the paths of the nodes that can go, as the tree is now.
+// outlived returns the paths of nodes that can go, as the tree is now.
 func (p *Pipeline) outlived() (paths []string) {
 	now, neverUsed := p.cfg.WallMillis(), p.cfg.Reaping.NeverUsed.Milliseconds()
-	end := 0
+	end, most := 0, p.cfg.Reaping.most()
 	p.View(func(t *tree.Tree) { end = t.TransientCount() })
-	for end > 0 {
+	for end > 0 && len(paths) < most {
 		p.View(func(t *tree.Tree) { paths, end = t.Outlived(paths, end, reapStep, now, neverUsed) })
 	}
-	return paths
+	return paths[:min(len(paths), most)]
 }
 
 // waits waits for a tick; false if the term or the server ends first.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/zabd/zabd/pkg/jute"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/tree"
 )
 
 func createTTL(path string, ttl int64) []byte {
@@ -78,6 +79,9 @@ func TestLeaderReaps(t *testing.T) {
 		r.commit(-1)
 		synctest.Wait()
 		u.expect(t, "the TTL node is gone", "event/t 8!-101 ")
+		if made, gone := r.p.Stats.TTLMade.Load(), r.p.Stats.TTLGone.Load(); made != 1 || gone != 1 {
+			t.Errorf("%d TTL nodes made, %d gone", made, gone)
+		}
 	})
 }
 
@@ -128,7 +132,7 @@ func TestOnlyTheLeaderReaps(t *testing.T) {
 func TestReapingPace(t *testing.T) {
 	for _, c := range []struct {
 		perMinute, inTenSeconds int
-	}{{60, 10}, {600, 100}, {45_000, 200}, {100_000, 200}} {
+	}{{30, 5}, {60, 10}, {600, 100}, {45_000, 200}, {100_000, 200}} {
 		reaping(t, Reaping{Interval: time.Minute, PerMinute: c.perMinute, NeverUsed: time.Millisecond}, func(t *testing.T, r *rig) {
 			r.p.Lead()
 			r.serve()
@@ -144,6 +148,14 @@ func TestReapingPace(t *testing.T) {
 			if got := len(strings.Fields(r.reaped(t))); got != c.inTenSeconds {
 				t.Errorf("at %d a minute %d go in ten seconds, want %d", c.perMinute, got, c.inTenSeconds)
 			}
+			r.commitAtOnce()
+			r.commit(-1)
+			<-time.After(10 * time.Minute) // of the bubble
+			r.p.View(func(tr *tree.Tree) {
+				if n := tr.TransientCount(); n > 0 {
+					t.Errorf("at %d a minute %d are left in the end", c.perMinute, n)
+				}
+			})
 		})
 	}
 }

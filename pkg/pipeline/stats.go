@@ -39,6 +39,9 @@ type Stats struct {
 	ReadBytes     metrics.Set     `metric:"read_per_namespace"`
 	WriteBytes    metrics.Set     `metric:"write_per_namespace"`
 
+	TTLMade metrics.Counter `metric:"ttl_node_created_count"`
+	TTLGone metrics.Counter `metric:"ttl_node_deleted_count"`
+
 	CreatedWatchers  metrics.Summary `metric:"node_created_watch_count"`
 	DeletedWatchers  metrics.Summary `metric:"node_deleted_watch_count"`
 	ChangedWatchers  metrics.Summary `metric:"node_changed_watch_count"`

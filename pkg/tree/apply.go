@@ -13,6 +13,8 @@ type Result struct {
 	Stat    proto.Stat // of a node that was created or set
 	Subs    []SubResult
 	Changes []Change
+
+	TTLMade, TTLGone int // TTL nodes
 }
 
 // A SubResult is what one operation of a multi did. In a failed multi all have the type OpError.
@@ -145,6 +147,9 @@ func (t *Tree) create(h *txn.Header, typ proto.Op, b *txn.Body, s *SubResult, r 
 	n.data = t.heap.put(b.Data)
 	t.bytes += int64(len(b.Data))
 	t.register(c)
+	if t.Types.kind(n.owner) == timed {
+		r.TTLMade++
+	}
 	t.rehash(c, b.Path)
 	s.Stat = t.Stat(c)
 	t.beginStats(c, dir, name)
@@ -189,6 +194,9 @@ func (t *Tree) delete(path string, z proto.Zxid, r *Result) proto.Code {
 		return proto.NoNode
 	}
 	r.Changes = append(r.Changes, Change{proto.EventDeleted, path, t.ACL(n)}, t.childrenChanged(parent, dir))
+	if t.Types.kind(t.at(n).owner) == timed {
+		r.TTLGone++
+	}
 	t.removeAll(n)
 	return proto.OK
 }
