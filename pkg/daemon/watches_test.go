@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/config"
@@ -16,15 +17,15 @@ import (
 // TestManyWatchesFireAtOnce: one client's 100,000 watches, all used up by one txn, are all told before the answer to what
 // it asks next.
 func TestManyWatchesFireAtOnce(t *testing.T) {
-	const many, inOneMulti = 100_000, 10_000
-	s, ctx := startServer(t, nil), t.Context()
+	const many, inOneMulti = 100_000, 1000
+	s, ctx := startServer(t, func(c *config.Config) { c.MaxSessionTimeout = time.Hour }), t.Context()
 	var told atomic.Int64
-	watcher := dial(t, s, client.Options{Event: func(e proto.WatcherEvent, _ proto.Zxid) {
+	watcher := dial(t, s, client.Options{Timeout: time.Hour, Event: func(e proto.WatcherEvent, _ proto.Zxid) {
 		if e.Type == proto.EventDeleted {
 			told.Add(1)
 		}
 	}})
-	owner := dial(t, s, client.Options{})
+	owner := dial(t, s, client.Options{Timeout: time.Hour})
 	path := func(i int) string { return fmt.Sprintf("/e%d", i) }
 	for i := 0; i < many; i += inOneMulti {
 		var q proto.MultiRequest

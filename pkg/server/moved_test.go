@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ type ensemble struct {
 	sessions *session.Tracker
 	last     proto.Zxid
 	times    map[proto.Zxid]int64 // of the recorded txns
+	now      atomic.Int64         // that of the last
 }
 
 type member struct {
@@ -69,7 +71,7 @@ func (e *ensemble) member(t *testing.T, id int64, firstID time.Duration) *member
 	m := &member{ensemble: e, origin: id, applied: make(chan proto.Zxid, 1)}
 	m.pipeline = pipeline.New(pipeline.Config{
 		Tree: tr, Prepper: prep.New(tr, prep.Options{Ensemble: true}), IDs: session.NewIDs(id, firstID),
-		Clock: func() time.Duration { return 0 }, WallMillis: func() int64 { return e.times[e.last] }, EventBytes: 1 << 20,
+		Clock: func() time.Duration { return 0 }, WallMillis: e.now.Load, EventBytes: 1 << 20,
 	})
 	m.pipeline.Connect(m)
 	go m.pipeline.Run()
@@ -105,6 +107,7 @@ func (m *member) Submit(rs []*proto.Request) {
 				r.Moved = !m.sessions.Claim(r.Session, m.origin)
 			}
 			m.last++
+			m.now.Store(m.times[m.last])
 			es := m.members[2].pipeline.Prepare(nil, []txn.Slot{{Zxid: m.last, Request: r}})
 			for _, other := range m.members {
 				other.pipeline.Deliver([]txn.Delivery{{Entry: es[0]}})

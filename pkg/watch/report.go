@@ -28,12 +28,16 @@ func (s *shard) each(f func(path string, w *Watcher)) {
 		if !dataSide.has(k) {
 			continue
 		}
-		for path, l := range s.lists[k] {
-			for _, w := range l.watchers {
-				if w.on(path)&dataSide&(only(k)-1) == 0 { // else it was listed under another kind
-					f(path, w)
-				}
+		for i, l := range s.lists[k].lists {
+			if l == nil {
+				continue
 			}
+			at := place{s, s.lists[k].tags[i], l.path}.look()
+			l.each(func(w *Watcher) {
+				if at.of(w)&dataSide&(only(k)-1) == 0 { // else it was listed under another kind
+					f(l.path, w)
+				}
+			})
 		}
 	}
 }

@@ -54,8 +54,8 @@ func (s set) weight() int {
 type Watcher struct {
 	Owner any // the caller's
 
-	mu    sync.Mutex // guards paths; taken inside a shard's lock
-	paths [kinds]map[string]struct{}
+	mu    sync.Mutex // guards lists; taken inside a shard's lock
+	lists [kinds]map[*list]struct{}
 
 	told uint64 // the last change that it was told, by Table.fires
 }
@@ -63,41 +63,40 @@ type Watcher struct {
 // NewWatcher returns a watcher without watches.
 func NewWatcher(owner any) *Watcher { return &Watcher{Owner: owner} }
 
-// on returns the kinds of watches on a path.
-func (w *Watcher) on(path string) set {
+func (w *Watcher) isOn(k kind, l *list) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.locked(path)
+	_, ok := w.lists[k][l]
+	return ok
 }
 
-func (w *Watcher) locked(path string) (s set) {
-	for k := range kinds {
-		if _, ok := w.paths[k][path]; ok {
-			s |= only(k)
-		}
-	}
-	return s
-}
-
-func (w *Watcher) add(k kind, path string) {
+func (w *Watcher) add(k kind, l *list) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.paths[k] == nil {
-		w.paths[k] = make(map[string]struct{})
+	if w.lists[k] == nil {
+		w.lists[k] = make(map[*list]struct{})
 	}
-	w.paths[k][path] = struct{}{}
+	w.lists[k][l] = struct{}{}
 }
 
-// remove takes one kind from a path and returns those that were there.
-func (w *Watcher) remove(k kind, path string) (before set) {
+func (w *Watcher) remove(k kind, l *list) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	before = w.locked(path)
-	delete(w.paths[k], path)
-	if len(w.paths[k]) == 0 {
-		w.paths[k] = nil
+	delete(w.lists[k], l)
+	if len(w.lists[k]) == 0 {
+		w.lists[k] = nil
 	}
-	return before
+}
+
+// all returns the paths of its watches of one kind.
+func (w *Watcher) all(k kind) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	paths := make([]string, 0, len(w.lists[k]))
+	for l := range w.lists[k] {
+		paths = append(paths, l.path)
+	}
+	return paths
 }
 
 const shards = 64
@@ -106,7 +105,8 @@ const shards = 64
 //
 // Invariants:
 //
-//	w is in lists[k][path].watchers of the path's shard exactly if path is in w.paths[k]
+//	w is in the list of a path and kind in the path's shard exactly if that list is in w.lists[k]
+//	a list is not empty
 //	roots is the number of recursive watches
 type Table struct {
 	seed   maphash.Seed // spreads paths over the shards, which nothing shows
@@ -119,63 +119,132 @@ type Table struct {
 
 type shard struct {
 	mu    sync.Mutex
-	lists [kinds]map[string]*list
+	lists [kinds]index
 	count int // as ZooKeeper counts; 0 only if there are none
 }
 
-// list is who watches one path, in the order of registration. All of them share the path's one copy.
+// list is who watches one path, in the order of registration. All of them share the path's one copy; most have one, and
+// cost no more.
 type list struct {
-	path     string
-	watchers []*Watcher
+	path  string
+	first *Watcher
+	more  *[]*Watcher // nil if there are none
+}
+
+func (l *list) add(w *Watcher) {
+	switch {
+	case l.first == nil:
+		l.first = w
+	case l.more == nil:
+		l.more = &[]*Watcher{w}
+	default:
+		*l.more = append(*l.more, w)
+	}
+}
+
+// remove tells whether anybody is left.
+func (l *list) remove(w *Watcher) bool {
+	if l.more == nil {
+		return false
+	}
+	i := 0
+	if l.first == w {
+		l.first = (*l.more)[0]
+	} else {
+		i = slices.Index(*l.more, w)
+	}
+	if *l.more = slices.Delete(*l.more, i, i+1); len(*l.more) == 0 {
+		l.more = nil
+	}
+	return true
+}
+
+// each calls f with all of a list; nil has none.
+func (l *list) each(f func(*Watcher)) {
+	if l == nil {
+		return
+	}
+	f(l.first)
+	if l.more != nil {
+		for _, w := range *l.more {
+			f(w)
+		}
+	}
 }
 
 // NewTable returns an empty table.
 func NewTable() *Table {
-	t := &Table{seed: maphash.MakeSeed()}
-	for i := range t.shards {
-		for k := range kinds {
-			t.shards[i].lists[k] = make(map[string]*list)
-		}
-	}
-	return t
+	return &Table{seed: maphash.MakeSeed()}
 }
 
-func (t *Table) shard(path string) *shard { return &t.shards[maphash.String(t.seed, path)%shards] }
+// place is a path and where what is known of it stands.
+type place struct {
+	*shard
+	tag  uint32
+	path string
+}
+
+func (t *Table) place(path string) place {
+	h := maphash.String(t.seed, path)
+	return place{&t.shards[h%shards], uint32(h / shards), path}
+}
 
 // AddData lets w be told once when the node is made, changed or removed.
-func (t *Table) AddData(path string, w *Watcher) { t.shard(path).add(data, path, w) }
+func (t *Table) AddData(path string, w *Watcher) { t.place(path).add(data, w) }
 
 // AddChild lets w be told once when a child is made or removed, or the node itself is removed.
-func (t *Table) AddChild(path string, w *Watcher) { t.shard(path).add(child, path, w) }
+func (t *Table) AddChild(path string, w *Watcher) { t.place(path).add(child, w) }
 
 // AddPersistent lets w be told each time what AddData and AddChild are for.
-func (t *Table) AddPersistent(path string, w *Watcher) { t.shard(path).add(persistent, path, w) }
+func (t *Table) AddPersistent(path string, w *Watcher) { t.place(path).add(persistent, w) }
 
 // AddRecursive lets w be told each time the node, or one below it, is made, changed or removed.
 func (t *Table) AddRecursive(path string, w *Watcher) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.shard(path).add(recursive, path, w) {
+	if t.place(path).add(recursive, w) {
 		t.roots++
 	}
 }
 
+// lists are those of one path, nil where nobody watches.
+type lists [kinds]*list
+
+// look returns the lists of the place. Its shard is locked, here and below.
+func (p place) look() (at lists) {
+	for k := range kinds {
+		at[k] = p.lists[k].get(p.tag, p.path)
+	}
+	return at
+}
+
+// of returns the kinds of watches that w has.
+func (at *lists) of(w *Watcher) (has set) {
+	for k, l := range at {
+		if l != nil && w.isOn(kind(k), l) {
+			has |= only(kind(k))
+		}
+	}
+	return has
+}
+
 // add tells whether the watch is new.
-func (s *shard) add(k kind, path string, w *Watcher) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	before := w.on(path)
+func (p place) add(k kind, w *Watcher) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := p.look()
+	before := at.of(w)
 	if before.has(k) {
 		return false
 	}
-	l := s.lists[k][path]
+	l := at[k]
 	if l == nil {
-		l = &list{path: strings.Clone(path)} // it may alias a buffer
-		s.lists[k][l.path] = l
+		l = &list{path: strings.Clone(p.path)} // it may alias a buffer
+		p.lists[k].put(p.tag, l)
 	}
-	w.add(k, l.path)
-	l.watchers = append(l.watchers, w)
-	s.count += (before | only(k)).weight() - before.weight()
+	l.add(w)
+	w.add(k, l)
+	p.count += (before | only(k)).weight() - before.weight()
 	return true
 }
 
@@ -185,47 +254,44 @@ func (t *Table) Fire(typ proto.EventType, path string, tell func(*Watcher)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.fires++
-	t.fireAt(typ, path, tell)
+	t.fireAt(t.place(path), typ, tell)
 	if t.roots == 0 || typ == proto.EventChildrenChanged {
 		return
 	}
 	for dir := parent(path); dir != ""; dir = parent(dir) {
-		s := t.shard(dir)
-		s.mu.Lock()
-		t.tell(s.lists[recursive][dir], tell)
-		s.mu.Unlock()
+		p := t.place(dir)
+		p.mu.Lock()
+		t.tell(p.lists[recursive].get(p.tag, dir), tell)
+		p.mu.Unlock()
 	}
 }
 
 // fireAt tells those who watch the path itself.
-func (t *Table) fireAt(typ proto.EventType, path string, tell func(*Watcher)) {
-	s := t.shard(path)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.count == 0 {
+func (t *Table) fireAt(p place, typ proto.EventType, tell func(*Watcher)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.count == 0 {
 		return
 	}
+	at := p.look()
 	if typ != proto.EventChildrenChanged {
-		t.tell(s.take(data, path), tell)
-		t.tell(s.lists[recursive][path], tell)
+		t.tell(p.take(data, &at), tell)
+		t.tell(at[recursive], tell)
 	}
 	if typ == proto.EventChildrenChanged || typ == proto.EventDeleted {
-		t.tell(s.take(child, path), tell)
+		t.tell(p.take(child, &at), tell)
 	}
-	t.tell(s.lists[persistent][path], tell)
+	t.tell(at[persistent], tell)
 }
 
 // tell tells each of a list who does not know of this change.
 func (t *Table) tell(l *list, tell func(*Watcher)) {
-	if l == nil {
-		return
-	}
-	for _, w := range l.watchers {
+	l.each(func(w *Watcher) {
 		if w.told != t.fires {
 			w.told = t.fires
 			tell(w)
 		}
-	}
+	})
 }
 
 // parent returns the path of a node's parent; "" if it has none.
@@ -237,50 +303,52 @@ func parent(path string) string {
 	return path[:max(i, 0)]
 }
 
-// take removes all watches of one kind from a path.
-func (s *shard) take(k kind, path string) *list {
-	l := s.lists[k][path]
+// take removes all watches of one kind.
+func (p place) take(k kind, at *lists) *list {
+	l := at[k]
 	if l == nil {
 		return nil
 	}
-	delete(s.lists[k], path)
-	for _, w := range l.watchers {
-		s.forget(k, path, w)
-	}
+	l.each(func(w *Watcher) { p.forget(k, at, w) })
+	p.drop(k, at)
 	return l
 }
 
-// forget takes a watch that has left its list off its watcher and off the count.
-func (s *shard) forget(k kind, path string, w *Watcher) {
-	before := w.remove(k, path)
-	s.count -= before.weight() - (before &^ only(k)).weight()
+// drop removes a list that nobody has any more.
+func (p place) drop(k kind, at *lists) {
+	p.lists[k].drop(p.tag, p.path)
+	at[k] = nil
+}
+
+// forget takes a watch off its watcher and off the count.
+func (p place) forget(k kind, at *lists, w *Watcher) {
+	before := at.of(w)
+	w.remove(k, at[k])
+	p.count -= before.weight() - (before &^ only(k)).weight()
 }
 
 // remove tells whether there was such a watch.
-func (s *shard) remove(k kind, path string, w *Watcher) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !w.on(path).has(k) {
+func (p place) remove(k kind, w *Watcher) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := p.look()
+	if at[k] == nil || !w.isOn(k, at[k]) {
 		return false
 	}
-	l := s.lists[k][path]
-	if len(l.watchers) == 1 {
-		delete(s.lists[k], path)
-	} else {
-		i := slices.Index(l.watchers, w)
-		l.watchers = slices.Delete(l.watchers, i, i+1)
+	p.forget(k, &at, w)
+	if !at[k].remove(w) {
+		p.drop(k, &at)
 	}
-	s.forget(k, path, w)
 	return true
 }
 
 func (t *Table) remove(k kind, path string, w *Watcher) bool {
 	if k != recursive {
-		return t.shard(path).remove(k, path, w)
+		return t.place(path).remove(k, w)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	was := t.shard(path).remove(k, path, w)
+	was := t.place(path).remove(k, w)
 	if was {
 		t.roots--
 	}
@@ -290,13 +358,7 @@ func (t *Table) remove(k kind, path string, w *Watcher) bool {
 // RemoveAll removes every watch of w, whose connection is gone.
 func (t *Table) RemoveAll(w *Watcher) {
 	for k := range kinds {
-		w.mu.Lock()
-		paths := make([]string, 0, len(w.paths[k]))
-		for path := range w.paths[k] {
-			paths = append(paths, path)
-		}
-		w.mu.Unlock()
-		for _, path := range paths {
+		for _, path := range w.all(k) {
 			t.remove(k, path, w) // unless it has fired meanwhile
 		}
 	}
@@ -321,7 +383,11 @@ func of(typ proto.WatcherType) set {
 
 // Has tells whether w has watches of this type on a path.
 func (t *Table) Has(path string, w *Watcher, typ proto.WatcherType) bool {
-	return w.on(path)&of(typ) != 0
+	p := t.place(path)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := p.look()
+	return at.of(w)&of(typ) != 0
 }
 
 // Remove removes the watches of this type that w has on a path, and tells whether there were any.

@@ -1,7 +1,10 @@
 package watch
 
 import (
+	"fmt"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -207,6 +210,28 @@ func TestRemoveAllLeavesOthers(t *testing.T) {
 	}
 }
 
+// TestListsKeepTheirOrder when watchers leave at any place.
+func TestListsKeepTheirOrder(t *testing.T) {
+	for _, c := range []struct{ leave, want string }{
+		{"a", "bcd"}, {"b", "acd"}, {"d", "abc"}, {"ab", "cd"}, {"ba", "cd"}, {"abc", "d"}, {"dcb", "a"}, {"bda", "c"}, {"abcd", ""},
+	} {
+		table, watchers := NewTable(), map[rune]*Watcher{}
+		for _, name := range "abcd" {
+			watchers[name] = NewWatcher(string(name))
+			table.AddData("/x", watchers[name])
+		}
+		for _, name := range c.leave {
+			table.RemoveAll(watchers[name])
+		}
+		if got := strings.Join(fire(table, proto.EventDataChanged, "/x"), ""); got != c.want {
+			t.Errorf("when %s have left, %q are told, want %q", c.leave, got, c.want)
+		}
+		if n := table.Count(); n != 0 {
+			t.Errorf("Count = %d at the end", n)
+		}
+	}
+}
+
 func TestRegisterBesideFire(t *testing.T) {
 	table := NewTable()
 	var wg sync.WaitGroup
@@ -239,6 +264,45 @@ func TestFireAllocatesNothingWhereNobodyWatches(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { table.Fire(proto.EventDataChanged, "/x", func(*Watcher) {}) }); n != 0 {
 		t.Fatalf("Fire allocates %v times", n)
 	}
+}
+
+// TestWatchTakesFewBytes: 100 and its path's.
+func TestWatchTakesFewBytes(t *testing.T) {
+	const many = 70_000 // where the tables have just grown
+	for _, kinds := range []string{"d", "c", "p", "r"} {
+		table, w := NewTable(), NewWatcher("w")
+		before := heap()
+		for i := range many {
+			watchAs(table, fmt.Sprintf("/some/node/%05d", i), w, kinds) // 16 bytes
+		}
+		if each := (heap() - before) / many; each > 100+16 {
+			t.Errorf("a watch of kind %s takes %d bytes, want 100 and 16 for its path", kinds, each)
+		}
+		runtime.KeepAlive(table)
+	}
+}
+
+func heap() int {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}
+
+// BenchmarkFireToMany is the cost for each of 1,000 watchers of one node.
+func BenchmarkFireToMany(b *testing.B) {
+	table, watchers := NewTable(), make([]*Watcher, 1000)
+	for i := range watchers {
+		watchers[i] = NewWatcher(nil)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, w := range watchers {
+			table.AddData("/some/node", w)
+		}
+		table.Fire(proto.EventDataChanged, "/some/node", func(*Watcher) {})
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/watch")
 }
 
 // BenchmarkFireBelowRecursive is what a recursive watch that does not concern a change costs it.
