@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -94,29 +93,5 @@ func TestRecursiveWatchIsToldWhatItsOwnerMayRead(t *testing.T) {
 	create("/a/late", proto.PermAll)
 	if err := watcher.Ping(ctx); err != nil || len(told) != 3 {
 		t.Fatalf("told %v after the watch was removed: %v", told, err)
-	}
-}
-
-// TestUntakenNotificationsEndTheConnection: who watches and does not read is cut off, and others are served on.
-func TestUntakenNotificationsEndTheConnection(t *testing.T) {
-	s, ctx := startServer(t, func(c *config.Config) { c.NotificationBytes = 1 << 20 }), t.Context()
-	deaf := raw(t, s)
-	shake(t, deaf)
-	add := proto.WatchModeRequest{Path: "/", Mode: int32(proto.ModeRecursive)}
-	if _, err := deaf.Write(request(1, proto.OpAddWatch, add.AppendTo(nil))); err != nil {
-		t.Fatal(err)
-	}
-	if h := happenings(t, deaf, 1); h[0].xid != 1 {
-		t.Fatalf("answer %+v", h)
-	}
-	writer := dial(t, s, client.Options{})
-	long := "/" + strings.Repeat("n", 100_000)
-	if _, err := writer.Create(ctx, long, nil, 0); err != nil {
-		t.Fatal(err)
-	}
-	for s.pipeline.Watches().Count() > 0 { // it goes with its connection
-		if _, err := writer.Set(ctx, long, nil, -1); err != nil {
-			t.Fatal(err)
-		}
 	}
 }

@@ -41,13 +41,3 @@ func (s *shard) each(f func(path string, w *Watcher)) {
 		}
 	}
 }
-
-// Summary counts what Each would list: the watchers, the paths, and the pairs of both.
-func (t *Table) Summary() (watchers, paths, watches int) {
-	who, where := make(map[*Watcher]struct{}), make(map[string]struct{})
-	t.Each(func(path string, w *Watcher) {
-		who[w], where[path] = struct{}{}, struct{}{}
-		watches++
-	})
-	return len(who), len(where), watches
-}
