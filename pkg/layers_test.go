@@ -23,17 +23,17 @@ var layers = map[string]string{
 	"serve": "jute proto tree watch session auth",
 	// agreement: pure, then its shell
 	"ensemble": "", "election": "jute proto ensemble", "zab": "jute proto txn session ensemble election",
-	"peer": "jute proto txn ensemble election zab session metrics",
+	"peer": "jute proto txn ensemble election zab session metrics turn",
 	"sim":  "jute proto txn session auth watch tree prep serve ensemble election zab vfs txnlog snapshot datadir",
 	// disk
 	"vfs": "", "txnlog": "vfs jute proto txn", "snapshot": "vfs jute proto tree",
 	"datadir": "vfs proto txn txnlog snapshot tree metrics",
 	// service
-	"pipeline": "jute proto txn tree prep auth watch session limit serve metrics audit",
+	"pipeline": "jute proto txn tree prep auth watch session limit serve metrics audit turn",
 	"server":   "jute proto limit pipeline metrics",
 	"metrics":  "", "admin": "metrics", "audit": "metrics",
 	// assembly
-	"invariant": "", "systemd": "", "config": "ensemble auth",
+	"invariant": "", "turn": "", "systemd": "", "config": "ensemble auth",
 	"daemon": "jute proto txn session limit auth watch tree prep serve ensemble election zab peer vfs txnlog snapshot datadir pipeline " +
 		"server metrics admin audit systemd config",
 	// users

@@ -270,7 +270,7 @@ func (s *Server) assemblePeer(ctx context.Context, rec *datadir.Recovered, o *Op
 	if err != nil {
 		return err
 	}
-	s.peer = peer.Start(peer.Config{
+	s.peer = peer.New(peer.Config{
 		Node: s.node(rec), Log: store{s.dir, s.furnish}, Service: s.pipeline, Clock: s.clock, MaxBatch: txnlog.DefaultBatch,
 		Flush:   peer.Flush{Delay: s.cfg.FlushDelay, Idle: s.cfg.MaxWriteQueuePollTime, Txns: s.cfg.MaxBatchSize},
 		Durable: s.maybeSnapshot, Fatal: s.fail, Changed: s.tellChange, Logger: s.log, Network: network,
@@ -281,6 +281,7 @@ func (s *Server) assemblePeer(ctx context.Context, rec *datadir.Recovered, o *Op
 	}
 	s.pipeline.Connect(s.peer)
 	go s.pipeline.Run()
+	s.peer.Start()
 	return nil
 }
 

@@ -179,12 +179,13 @@ func (s *testServer) start() {
 		MaxPacket: 1 << 20, FirstPacket: time.Minute, HelloTimeout: time.Minute, ConnectTimeout: time.Minute, CnxTimeout: time.Minute,
 	}
 	c.tune(&start, n)
-	s.peer = Start(Config{
+	s.peer = New(Config{
 		Node: zab.New(start), Log: s.disk, Service: s.service, Clock: c.clock, MaxBatch: 1 << 20, Durable: func() {},
 		Fatal: func(err error) { c.note(func() { s.fatal = err }) }, Logger: slog.New(&lineHandler{c: c, server: s.id}), Network: n,
 	})
 	s.service.peer = s.peer
 	close(s.service.started)
+	s.peer.Start()
 }
 
 func (s *testServer) stop() {
@@ -357,6 +358,7 @@ func (s *ledgerService) Validated(id int64, ok bool) {
 		s.valid[id] = ok
 	})
 }
+func (s *ledgerService) Apply()                     {}
 func (s *ledgerService) Lead()                      {}
 func (s *ledgerService) Serve()                     { s.c.note(func() { s.serving = true; s.terms++ }) }
 func (s *ledgerService) Unserve()                   { s.c.note(func() { s.serving = false }) }

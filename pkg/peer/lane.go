@@ -29,11 +29,17 @@ type lane[T any] struct {
 	taken []T // the loop's half of the swap
 }
 
+// add brings something to the loop.
 func (l *lane[T]) add(items ...T) {
+	l.put(items...)
+	l.wake.poke()
+}
+
+// put is add for a caller that sees to the turn itself (Peer.drive).
+func (l *lane[T]) put(items ...T) {
 	l.mu.Lock()
 	l.items = append(l.items, items...)
 	l.mu.Unlock()
-	l.wake.poke()
 }
 
 // take returns what has come since the last call. The slice is the caller's until the next one.
@@ -54,15 +60,14 @@ type completion struct {
 	in     zab.Input
 }
 
-// addSynced tells how far the log is durable. It is one slot whose newest value wins; but it stays in its place among the
+// putSynced tells how far the log is durable. It is one slot whose newest value wins; but it stays in its place among the
 // other changes of the disk.
-func (c *completions) addSynced(z proto.Zxid) {
+func (c *completions) putSynced(z proto.Zxid) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if n := len(c.items); n > 0 && c.items[n-1].synced != 0 {
 		c.items[n-1].synced = z
 	} else {
 		c.items = append(c.items, completion{synced: z})
 	}
-	c.mu.Unlock()
-	c.wake.poke()
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/zabd/zabd/pkg/metrics"
@@ -52,7 +53,8 @@ type link struct {
 	packets int64            // received
 	times   *metrics.Summary // of its acks; nil until it is known whose they are
 
-	mu       sync.Mutex // guards what follows
+	raw      syscall.RawConn // of conn; nil if it has none
+	mu       sync.Mutex      // guards what follows
 	out      []byte
 	queued   int              // packets in out
 	since    time.Time        // when the first of them was queued
@@ -62,7 +64,8 @@ type link struct {
 	sid      int64 // the other end's
 	observer bool
 	jobs     []job // behind so many bytes of out
-	writing  int   // bytes that the writer has taken
+	busy     bool  // the writer has taken something
+	writing  int   // bytes of it
 	finish   bool  // close when all of it is written
 	wake     waker
 }
@@ -79,20 +82,18 @@ func newLink(q *quorumPort, conn net.Conn, dialed bool) *link {
 		port: q, conn: conn, remote: conn.RemoteAddr().String(), made: time.Now(), dialed: dialed, known: dialed,
 		gate: newGate(mostBehind), closed: make(chan struct{}), wake: newWaker(),
 	}
-	l.in = packetReader{r: &counter{conn, &l.came}, most: q.cfg.MaxPacket}
+	l.in = packetReader{r: l, most: q.cfg.MaxPacket}
 	l.id = q.newID()
+	if c, ok := conn.(syscall.Conn); ok {
+		l.raw, _ = c.SyscallConn() // what is wrong with it a read finds out
+	}
 	return l
 }
 
-// counter counts the bytes that are read.
-type counter struct {
-	io.Reader
-	n *atomic.Int64
-}
-
-func (c *counter) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
-	c.n.Add(int64(n))
+// Read reads what has come, and counts it.
+func (l *link) Read(p []byte) (int, error) {
+	n, err := l.conn.Read(p)
+	l.came.Add(int64(n))
 	return n, err
 }
 
@@ -141,7 +142,8 @@ func (l *link) readAll() error {
 		}
 		if len(batch) > 0 {
 			l.gate.enter(size)
-			l.port.events.add(batch...)
+			l.port.events.put(batch...)
+			l.port.drive()
 			clear(batch)
 			batch = batch[:0]
 			if !l.gate.wait(l.closed) {
@@ -182,6 +184,32 @@ func (l *link) send(p *zab.Packet, most int) bool {
 	return len(l.out)+l.writing <= most
 }
 
+// pushSize is how much the loop writes itself: what costs less than a wake-up of the writer.
+const pushSize = 16 << 10
+
+// push writes what was sent if it is little, nothing goes before it and the socket takes it at once. All else is the
+// writer's.
+func (l *link) push() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.raw != nil && !l.busy && !l.finish && len(l.jobs) == 0 && len(l.out) <= pushSize {
+		if l.out = l.out[:copy(l.out, l.out[tryWrite(l.raw, l.out):])]; len(l.out) == 0 {
+			l.took()
+			return
+		}
+	}
+	l.wake.poke()
+}
+
+// tryWrite returns how much the socket takes without waiting. What is wrong with it the writer finds out.
+func tryWrite(raw syscall.RawConn, b []byte) (n int) {
+	_ = raw.Write(func(fd uintptr) bool {
+		n, _ = syscall.Write(int(fd), b)
+		return true
+	})
+	return max(n, 0)
+}
+
 // queue has the writer do something behind all that was sent.
 func (l *link) queue(j job) {
 	l.mu.Lock()
@@ -213,13 +241,13 @@ func (l *link) write() {
 		l.mu.Lock()
 		l.out, out = out[:0], l.out
 		l.jobs, jobs = jobs[:0], l.jobs
-		l.writing = len(out)
+		l.busy, l.writing = true, len(out)
 		l.took()
 		finish := l.finish
 		l.mu.Unlock()
 		err := l.writeAll(out, jobs)
 		l.mu.Lock()
-		l.writing = 0
+		l.busy, l.writing = false, 0
 		l.mu.Unlock()
 		switch {
 		case err != nil:

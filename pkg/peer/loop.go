@@ -9,7 +9,7 @@ import (
 	"github.com/zabd/zabd/pkg/zab"
 )
 
-// turnState is what the loop owns.
+// turnState belongs to whoever takes a turn.
 type turnState struct {
 	node    *zab.Node
 	now     time.Duration
@@ -47,29 +47,43 @@ func (s *turnState) init(n *zab.Node, now time.Duration) {
 	s.timer, s.armed = time.NewTimer(0), now
 }
 
+// loop takes the turns that nobody else takes, and ends them all.
 func (p *Peer) loop() {
 	defer p.timer.Stop()
-	defer func() { p.stopOld() }()
-	p.publish()
-	for !p.stopped {
+	for {
 		select {
-		case <-p.wake:
+		case <-p.turns.C:
 			runtime.Gosched() // readers that have input add it to this turn
 		case <-p.timer.C:
-			p.armed = unarmed
 		case <-p.ctx.Done():
+			p.turns.Stop()
+			p.stopOld()
 			return
 		}
-		p.busy.begin()
-		p.turn()
-		p.busy.end()
+		p.turns.Take()
+		p.cfg.Service.Apply()
 	}
+}
+
+// drive takes a turn for what the caller has put into the inbox, and does what follows from it. The caller holds no lock
+// that a turn might take.
+func (p *Peer) drive() {
+	p.turns.Drive()
+	p.cfg.Service.Apply()
 }
 
 // turn handles all that has come in. What is complete leaves first: somebody waits for it. Time passes behind what the
 // others have said by then, so that a loop that was late does not take them for silent.
 func (p *Peer) turn() {
+	if p.stopped {
+		return
+	}
+	p.busy.begin()
+	defer p.busy.end()
 	p.now = p.cfg.Clock()
+	if p.now >= p.armed {
+		p.armed = unarmed
+	}
 	for _, c := range p.completed.take() {
 		if c.synced != 0 {
 			p.step(zab.Synced{Zxid: c.synced})
@@ -144,6 +158,9 @@ func (p *Peer) carryOut() {
 			p.fail(ef.Fatal)
 			return
 		}
+		if p.node.Serving() == p.serving { // a change of that is carried out before anybody hears of it
+			p.send()
+		}
 		if len(ef.Deliver) > 0 {
 			p.cfg.Service.Deliver(ef.Deliver)
 		}
@@ -152,6 +169,7 @@ func (p *Peer) carryOut() {
 		}
 		p.carryOutRare()
 		p.send()
+		p.stream()
 		if len(ef.Prepare) == 0 || !p.node.Serving() { // what was asked of a leader that leads no more has no answer
 			ef.Reset()
 			return
@@ -201,8 +219,7 @@ func (p *Peer) carryOutRare() {
 	}
 }
 
-// send queues what goes to the links, in the order in which the node has said it to each: packets, then streams, then
-// the end. One wake-up of each link's writer is enough for all.
+// send sends packets to the links. It comes first: others wait for them, and the own disk can begin a little later.
 func (p *Peer) send() {
 	ef := &p.eff
 	for i := range ef.Send {
@@ -221,10 +238,17 @@ func (p *Peer) send() {
 	}
 	for i, l := range p.touched {
 		l.fresh = false
-		l.wake.poke()
+		l.push()
 		p.touched[i] = nil
 	}
 	p.touched = p.touched[:0]
+	clear(ef.Send)
+	ef.Send = ef.Send[:0]
+}
+
+// stream has the links' writers do what comes behind the packets: streams, and then the end.
+func (p *Peer) stream() {
+	ef := &p.eff
 	for _, s := range ef.Stream {
 		if l := p.links[s.Link]; l != nil {
 			l.queue(job{stream: &s})

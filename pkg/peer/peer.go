@@ -5,7 +5,8 @@
 //	clients  -> Submit -> loop -> Prepare -> log writer -> Synced -> loop -> Deliver -> apply loop
 //	learners -> link    ->                -> link       -> ACK    ->
 //
-//	loop.go      one turn: what has come in, what the node makes of it, what follows
+//	loop.go      one turn: what has come in, what the node makes of it, what follows; packets and the log writer take
+//	             turns themselves while there is little to do (package turn)
 //	storage.go   the log writer
 //	quorum.go    links on the quorum port; link.go is one of them, packets.go cuts its input
 //	election.go  links on the election port; election_conn.go is one of them
@@ -22,12 +23,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"time"
 
 	"github.com/zabd/zabd/pkg/ensemble"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/session"
+	"github.com/zabd/zabd/pkg/turn"
 	"github.com/zabd/zabd/pkg/txn"
 	"github.com/zabd/zabd/pkg/zab"
 )
@@ -87,6 +90,8 @@ type Service interface {
 	Lead()
 	// Deliver takes what happens to the tree, in order. It keeps what is in the slice and not the slice.
 	Deliver(ds []txn.Delivery)
+	// Apply follows Deliver, behind the turn: what was delivered is applied, perhaps on the caller's goroutine.
+	Apply()
 	// NotifyApplied has Peer.Applied called as soon as the tree has everything up to z.
 	NotifyApplied(z proto.Zxid)
 	// Validated answers Peer.Revalidate.
@@ -146,8 +151,8 @@ type Peer struct {
 	progress   progress
 	stats      Stats
 
-	// The lanes of the inbox.
-	wake       waker
+	// turns are those of the loop; what follows are the lanes of its inbox.
+	turns      *turn.Loop
 	completed  completions
 	votes      lane[voteEvent]
 	linked     lane[linkEvent]
@@ -164,24 +169,33 @@ type Peer struct {
 	turnState
 }
 
-// Start begins to run a node.
-func Start(cfg Config) *Peer {
+// New returns a peer that does nothing until Start.
+func New(cfg Config) *Peer {
 	if cfg.Changed == nil {
 		cfg.Changed = func() {}
 	}
-	p := &Peer{cfg: cfg, wake: newWaker(), complaints: newComplaints(cfg.Logger)}
+	p := &Peer{cfg: cfg, complaints: newComplaints(cfg.Logger)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	p.completed.wake, p.votes.wake, p.linked.wake = p.wake, p.wake, p.wake
-	p.validating.wake, p.requests.wake, p.asking.wake = p.wake, p.wake, p.wake
-	p.inspecting.wake = p.wake
-	p.log = newLogWriter(&cfg, &p.stats, &p.completed, p.durable, p.fail)
+	p.turns = turn.New(p.turn)
+	p.completed.wake, p.votes.wake, p.linked.wake = p.turns.C, p.turns.C, p.turns.C
+	p.validating.wake, p.requests.wake, p.asking.wake = p.turns.C, p.turns.C, p.turns.C
+	p.inspecting.wake = p.turns.C
+	p.log = newLogWriter(&cfg, &p.stats, &p.completed, p.drive, p.durable, p.fail)
 	p.turnState.init(cfg.Node, cfg.Clock())
+	p.publish()
 	if n := cfg.Network; n != nil {
 		if n.MaxQueue <= 0 {
 			n.MaxQueue = defaultQueue
 		}
 		p.quorum = newQuorumPort(p)
 		p.election = newElectionPort(p)
+	}
+	return p
+}
+
+// Start begins to run the node. The service has to know of the peer by then.
+func (p *Peer) Start() {
+	if n := p.cfg.Network; n != nil {
 		for _, l := range n.Quorum {
 			p.tasks.Go(func() { p.quorum.accept(l) })
 		}
@@ -189,7 +203,6 @@ func Start(cfg Config) *Peer {
 	}
 	p.tasks.Go(p.loop)
 	p.tasks.Go(p.log.run)
-	return p
 }
 
 // Close closes the ports and all links, stops the loop, and then the log writer, which first makes durable what has been
@@ -223,8 +236,15 @@ func (p *Peer) Loops() map[string]*Busy {
 	return map[string]*Busy{"peer loop": &p.busy, "log writer": &p.log.busy}
 }
 
-// Submit brings requests of one client in order: writes and syncs. The peer keeps the requests and not the slice.
-func (p *Peer) Submit(rs []*proto.Request) { p.requests.add(rs...) }
+// Submit brings requests of one client in order: writes and syncs. The peer keeps the requests and not the slice. Drive
+// must follow.
+func (p *Peer) Submit(rs []*proto.Request) { p.requests.put(rs...) }
+
+// Drive has the peer look at what was submitted, perhaps before it returns. It may call the service.
+func (p *Peer) Drive() {
+	runtime.Gosched() // clients that have input add it to this turn
+	p.drive()
+}
 
 // Revalidate asks whether a session lives whose client has come here, and what its timeout is to be from now on.
 // Service.Validated has the answer; there is none if the server stops serving meanwhile.

@@ -49,6 +49,7 @@ type quorumPort struct {
 	stats      *Stats
 	events     *lane[linkEvent]
 	done       func(zab.Input) // brings a completion to the loop
+	drive      func()          // has the loop look at what was put into events
 	complaints *complaints
 	door       *doorkeeper
 	ids        atomic.Int64
@@ -63,6 +64,7 @@ type quorumPort struct {
 func newQuorumPort(p *Peer) *quorumPort {
 	return &quorumPort{
 		cfg: p.cfg.Network, log: p.cfg.Log, stats: &p.stats, events: &p.linked, done: func(in zab.Input) { p.completed.add(completion{in: in}) },
+		drive:      p.drive,
 		complaints: p.complaints, door: newDoorkeeper(mostLinks, mostLinksPerHost), ctx: p.ctx, tasks: &p.tasks,
 		open: make(map[*link]struct{}),
 	}

@@ -121,7 +121,7 @@ func (l *link) name(id int64, observer bool, s *Stats) {
 	l.sizes, l.waits = s.LearnerQueue.With(key), s.LearnerQueueTime.With(key)
 }
 
-// took counts what the writer has taken. The link is locked.
+// took counts what has been taken out of the queue. The link is locked.
 func (l *link) took() {
 	if l.sizes != nil && l.queued > 0 {
 		l.sizes.Observe(int64(l.queued))

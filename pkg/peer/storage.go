@@ -20,6 +20,7 @@ type logWriter struct {
 	maxBatch int
 	flush    Flush
 	done     *completions
+	drive    func() // has the loop look at done
 	durable  func()
 	fatal    func(error)
 	stats    *Stats
@@ -46,8 +47,11 @@ type change struct {
 	store  zab.Store
 }
 
-func newLogWriter(cfg *Config, stats *Stats, done *completions, durable func(), fatal func(error)) *logWriter {
-	return &logWriter{log: cfg.Log, maxBatch: cfg.MaxBatch, flush: cfg.Flush, durable: durable, fatal: fatal, done: done, stats: stats, wake: newWaker()}
+func newLogWriter(cfg *Config, stats *Stats, done *completions, drive, durable func(), fatal func(error)) *logWriter {
+	return &logWriter{
+		log: cfg.Log, maxBatch: cfg.MaxBatch, flush: cfg.Flush, done: done, drive: drive, durable: durable, fatal: fatal,
+		stats: stats, wake: newWaker(),
+	}
 }
 
 // add queues entries, and changes behind them.
@@ -165,7 +169,8 @@ func (w *logWriter) write(es []txn.Entry) error {
 			return err
 		}
 		w.count(int64(n), begun, appended)
-		w.done.addSynced(es[n-1].Zxid)
+		w.done.putSynced(es[n-1].Zxid)
+		w.tell()
 		w.durable()
 		es = es[n:]
 	}
@@ -181,6 +186,18 @@ func (w *logWriter) count(n int64, begun, appended time.Time) {
 	s.LogSync.Observe(now.Sub(appended).Milliseconds())
 	s.LogFlush.Observe(now.Sub(begun).Milliseconds())
 	s.LogWaitFlush.ObserveN(now.Sub(w.came).Milliseconds(), n)
+}
+
+// tell has the loop look at what is done: at once if the disk has nothing else to do.
+func (w *logWriter) tell() {
+	w.mu.Lock()
+	idle := len(w.queue.entries)+len(w.queue.changes) == 0
+	w.mu.Unlock()
+	if idle {
+		w.drive()
+	} else {
+		w.done.wake.poke()
+	}
 }
 
 // change carries out one of the rarer changes. How long a truncation or a whole tree takes depends on their sizes: no

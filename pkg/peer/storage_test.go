@@ -52,7 +52,7 @@ func someEntries(zs ...proto.Zxid) (es []txn.Entry) {
 func runLog(log *scriptedLog, maxBatch int, queue func(w *logWriter)) (done []completion, failed error) {
 	c := completions{}
 	c.wake = newWaker()
-	w := newLogWriter(&Config{Log: log, MaxBatch: maxBatch}, &Stats{}, &c, func() {}, func(err error) { failed = err })
+	w := newLogWriter(&Config{Log: log, MaxBatch: maxBatch}, &Stats{}, &c, c.wake.poke, func() {}, func(err error) { failed = err })
 	queue(w)
 	w.close()
 	w.run()

@@ -10,6 +10,7 @@ import (
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/serve"
 	"github.com/zabd/zabd/pkg/tree"
+	"github.com/zabd/zabd/pkg/turn"
 	"github.com/zabd/zabd/pkg/txn"
 	"github.com/zabd/zabd/pkg/watch"
 )
@@ -17,17 +18,17 @@ import (
 // stepSize is how many deliveries are taken while the tree is locked once.
 const stepSize = 128
 
-// applier is the state of the apply loop, the sole writer of the tree. It never waits for a client.
+// applier is the state of the apply loop, whose turns are the sole writers of the tree. It never waits for a client.
 type applier struct {
 	mu     sync.Mutex // guards queue, orders, closed and since when the queue is not empty
 	queue  []txn.Delivery
 	queued time.Duration
 	orders []order
 	closed bool
-	wake   chan struct{}
+	loop   *turn.Loop
 	done   chan struct{}
 
-	taken   []txn.Delivery // the loop's half of the swap
+	taken   []txn.Delivery // the turn's half of the swap
 	came    time.Duration  // when the first of them was delivered
 	step    stepCounts
 	spaces  namespaces // of writes
@@ -64,19 +65,12 @@ func (b *Busy) For() time.Duration {
 // Busy returns the apply loop's stamp.
 func (p *Pipeline) Busy() *Busy { return &p.apply.busy }
 
-func (a *applier) init() {
-	a.wake, a.done = make(chan struct{}, 1), make(chan struct{})
+func (a *applier) init(work func()) {
+	a.loop, a.done = turn.New(work), make(chan struct{})
 }
 
-func (a *applier) poke() {
-	select {
-	case a.wake <- struct{}{}:
-	default:
-	}
-}
-
-// Deliver queues what happens to the tree (peer.Service). What is queued is bounded by what clients may have
-// outstanding.
+// Deliver queues what happens to the tree; Apply must follow (peer.Service). What is queued is bounded by what clients
+// may have outstanding.
 func (p *Pipeline) Deliver(ds []txn.Delivery) {
 	a := &p.apply
 	a.mu.Lock()
@@ -86,7 +80,23 @@ func (p *Pipeline) Deliver(ds []txn.Delivery) {
 	a.queue = append(a.queue, ds...)
 	a.mu.Unlock()
 	p.Stats.Delivered.Add(int64(len(ds)))
-	a.poke()
+}
+
+// atOnce is how many deliveries are little: so many are applied by whoever has them delivered.
+const atOnce = 16
+
+// Apply sees to it that what was delivered is applied: on the caller's goroutine if it is little (peer.Service).
+func (p *Pipeline) Apply() {
+	a := &p.apply
+	a.mu.Lock()
+	n := len(a.queue)
+	a.mu.Unlock()
+	switch {
+	case n > atOnce:
+		a.loop.Wake()
+	case n > 0:
+		a.loop.Drive()
+	}
 }
 
 // order queues something else for the apply loop to do.
@@ -95,7 +105,7 @@ func (p *Pipeline) order(do func()) {
 	a.mu.Lock()
 	a.orders = append(a.orders, order{len(a.queue), do})
 	a.mu.Unlock()
-	a.poke()
+	a.loop.Wake()
 }
 
 // NotifyApplied asks for one call of the replicator's Applied, as soon as all that was delivered is applied and the tree
@@ -115,31 +125,40 @@ func (p *Pipeline) report() {
 	}
 }
 
-// Run is the apply loop. It returns when Close was called and the queue is empty.
+// Run is the apply loop, as far as nobody else takes its turns. It returns when Close was called and the queue is empty.
 func (p *Pipeline) Run() {
 	a := &p.apply
 	defer close(a.done)
-	for range a.wake {
-		a.busy.since.Store(int64(p.cfg.Clock()) + 1)
+	for range a.loop.C {
+		a.loop.Take()
 		a.mu.Lock()
-		a.queue, a.taken, a.came = a.taken[:0], a.queue, a.queued
-		orders, closed := a.orders, a.closed
-		a.orders = nil
+		over := a.closed && len(a.queue)+len(a.orders) == 0
 		a.mu.Unlock()
-		p.Stats.DeliverBatch.Observe(int64(len(a.taken)))
-		done := 0
-		for _, o := range orders {
-			p.applyAll(a.taken[done:o.behind])
-			done = o.behind
-			o.do()
-		}
-		p.applyAll(a.taken[done:])
-		clear(a.taken)
-		a.busy.since.Store(0)
-		if closed {
+		if over {
 			return
 		}
 	}
+}
+
+// applyTurn does all that has come.
+func (p *Pipeline) applyTurn() {
+	a := &p.apply
+	a.busy.since.Store(int64(p.cfg.Clock()) + 1)
+	a.mu.Lock()
+	a.queue, a.taken, a.came = a.taken[:0], a.queue, a.queued
+	orders := a.orders
+	a.orders = nil
+	a.mu.Unlock()
+	p.Stats.DeliverBatch.Observe(int64(len(a.taken)))
+	done := 0
+	for _, o := range orders {
+		p.applyAll(a.taken[done:o.behind])
+		done = o.behind
+		o.do()
+	}
+	p.applyAll(a.taken[done:])
+	clear(a.taken)
+	a.busy.since.Store(0)
 }
 
 // Close ends the apply loop behind all that has been delivered.
@@ -147,7 +166,7 @@ func (p *Pipeline) Close() {
 	p.apply.mu.Lock()
 	p.apply.closed = true
 	p.apply.mu.Unlock()
-	p.apply.poke()
+	p.apply.loop.Wake()
 	<-p.apply.done
 }
 

@@ -32,7 +32,7 @@ func TestAnotherTree(t *testing.T) {
 		r.commit(1)
 		r.p.Unserve()
 		z := proto.MakeZxid(3, 9)
-		r.p.Deliver([]txn.Delivery{
+		r.deliver([]txn.Delivery{
 			{Entry: r.entry(&proto.Request{Op: proto.OpCreateSession, Session: 5, Body: make([]byte, 4)})}, // to the old one
 			{Tree: treeWith("/theirs", z)},
 			{Entry: txn.Entry{Zxid: proto.MakeZxid(4, 0)}},
@@ -49,7 +49,7 @@ func TestAnotherTree(t *testing.T) {
 		r.commit(2)
 		synctest.Wait()
 		next.expect(t, "of the tree swapped in", "1!-101 2 3!-110 4 5 ")
-		r.p.Deliver([]txn.Delivery{{Tree: treeWith("/third", proto.MakeZxid(5, 1))}})
+		r.deliver([]txn.Delivery{{Tree: treeWith("/third", proto.MakeZxid(5, 1))}})
 		synctest.Wait()
 		next.say(frame(6, proto.OpExists, get("/third", false)))
 		next.expect(t, "of one swapped in under a connection", "6 ")
@@ -96,7 +96,7 @@ func TestNotifyApplied(t *testing.T) {
 				t.Fatalf("%s: told %v, want %v", when, r.applied, want)
 			}
 		}
-		advance := func(z proto.Zxid) { r.p.Deliver([]txn.Delivery{{Entry: txn.Entry{Zxid: z}}}) }
+		advance := func(z proto.Zxid) { r.deliver([]txn.Delivery{{Entry: txn.Entry{Zxid: z}}}) }
 		advance(5)
 		r.p.NotifyApplied(5)
 		check("the tree has it", 5)
@@ -106,7 +106,7 @@ func TestNotifyApplied(t *testing.T) {
 		advance(7)
 		advance(8)
 		check("it has it now", 5, 7)
-		r.p.Deliver([]txn.Delivery{{Tree: treeWith("/a", 2)}})
+		r.deliver([]txn.Delivery{{Tree: treeWith("/a", 2)}})
 		r.p.NotifyApplied(3)
 		check("the tree that it had is gone", 5, 7)
 		advance(3)
@@ -131,9 +131,9 @@ func TestWalksBesideEachOther(t *testing.T) {
 	r := newRig(t)
 	create := func(n int) {
 		q := &proto.Request{Session: 1, Op: proto.OpCreate, Body: create(fmt.Sprintf("/n%06d", n), 0)}
-		r.p.Deliver([]txn.Delivery{{Entry: r.entry(q)}})
+		r.deliver([]txn.Delivery{{Entry: r.entry(q)}})
 	}
-	r.p.Deliver([]txn.Delivery{{Entry: r.entry(&proto.Request{Session: 1, Op: proto.OpCreateSession, Body: make([]byte, 4)})}})
+	r.deliver([]txn.Delivery{{Entry: r.entry(&proto.Request{Session: 1, Op: proto.OpCreateSession, Body: make([]byte, 4)})}})
 	const nodes = 10 * walkStep
 	for n := range nodes {
 		create(n)
@@ -184,7 +184,7 @@ func TestWalksBesideEachOther(t *testing.T) {
 	for n := range 100 {
 		create(nodes + walks + n)
 	}
-	r.p.Deliver([]txn.Delivery{{Tree: treeWith("/other", proto.MakeZxid(2, 1))}})
+	r.deliver([]txn.Delivery{{Tree: treeWith("/other", proto.MakeZxid(2, 1))}})
 	applied()
 	close(swapped)
 	all.Wait()

@@ -26,10 +26,13 @@ import (
 	"github.com/zabd/zabd/pkg/watch"
 )
 
-// Replicator takes what clients ask for. Package peer provides it. No method blocks, or calls the pipeline.
+// Replicator takes what clients ask for. Package peer provides it. No method blocks, and none but Drive calls the
+// pipeline.
 type Replicator interface {
 	// Submit takes writes and syncs of one client in order; it keeps the requests and not the slice.
 	Submit(rs []*proto.Request)
+	// Drive has the replicator begin with what was submitted. It is called without any lock.
+	Drive()
 	// Revalidate asks whether a session lives whose client has come here and agreed to a timeout; Validated answers.
 	Revalidate(id int64, timeout time.Duration)
 	// Applied answers NotifyApplied.
@@ -105,7 +108,7 @@ func New(cfg Config) *Pipeline {
 	}
 	p.roomy = sync.NewCond(&p.room)
 	p.SetLimits(cfg.Limits)
-	p.apply.init()
+	p.apply.init(p.applyTurn)
 	p.apply.busy.clock = cfg.Clock
 	p.apply.spaces.set = &p.Stats.WriteBytes
 	return p

@@ -70,7 +70,7 @@ func (r *rig) rule(rng *rand.Rand, gone <-chan struct{}) {
 			r.loop.Lock()
 			epoch++
 			r.last = proto.MakeZxid(epoch, 0)
-			r.p.Deliver([]txn.Delivery{{Tree: treeWith("/n", proto.MakeZxid(epoch-1, 0xffff))}, {Entry: txn.Entry{Zxid: r.last}}})
+			r.deliver([]txn.Delivery{{Tree: treeWith("/n", proto.MakeZxid(epoch-1, 0xffff))}, {Entry: txn.Entry{Zxid: r.last}}})
 			r.p.Lead()
 			r.loop.Unlock()
 		case 1, 2:

@@ -68,6 +68,15 @@ func (r *rig) Submit(rs []*proto.Request) {
 	}
 }
 
+// deliver has the pipeline apply what is committed.
+func (r *rig) deliver(ds []txn.Delivery) {
+	r.p.Deliver(ds)
+	r.p.Apply()
+}
+
+// Drive has nothing to do: commit says when.
+func (r *rig) Drive() {}
+
 // commitAtOnce lets every request be through.
 func (r *rig) commitAtOnce() {
 	r.wake = make(chan struct{}, 1)
@@ -115,7 +124,7 @@ func (r *rig) commit(n int) {
 			ds[i].Entry = r.entry(q)
 		}
 	}
-	r.p.Deliver(ds)
+	r.deliver(ds)
 }
 
 // entry prepares a request, whoever it is from.

@@ -79,7 +79,7 @@ func TestSessionEndsWhileItIsValidated(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.serve()
 		u, attached := r.attach(7, passwordOf(7))
-		r.p.Deliver([]txn.Delivery{{Entry: r.entry(&proto.Request{Session: 7, Op: proto.OpCloseSession})}})
+		r.deliver([]txn.Delivery{{Entry: r.entry(&proto.Request{Session: 7, Op: proto.OpCloseSession})}})
 		synctest.Wait()
 		r.p.Validated(7, true)
 		if attached() {
@@ -171,14 +171,14 @@ func TestTxnsOfOthersAreNobodys(t *testing.T) {
 		r.serve()
 		u := r.open()
 		u.say(frame(5, proto.OpSetData, set("/")))
-		r.p.Deliver([]txn.Delivery{{Entry: r.entry(&proto.Request{Session: u.SessionID(), Xid: 4, Op: proto.OpSetData, Body: set("/")})}})
+		r.deliver([]txn.Delivery{{Entry: r.entry(&proto.Request{Session: u.SessionID(), Xid: 4, Op: proto.OpSetData, Body: set("/")})}})
 		synctest.Wait()
 		u.expect(t, "another number", "")
 		r.commit(1)
 		synctest.Wait()
 		u.expect(t, "its own", "5 ")
 		u.say(frame(6, proto.OpSetData, set("/")))
-		r.p.Deliver([]txn.Delivery{{Entry: r.entry(&proto.Request{Session: u.SessionID(), Op: proto.OpCloseSession})}})
+		r.deliver([]txn.Delivery{{Entry: r.entry(&proto.Request{Session: u.SessionID(), Op: proto.OpCloseSession})}})
 		synctest.Wait()
 		u.expect(t, "a server has closed the session", "closed")
 		if n := r.p.Stats.Outstanding.Load(); n != 0 {
@@ -206,7 +206,7 @@ func TestSync(t *testing.T) {
 		synctest.Wait()
 		u.expect(t, "the others are through", "3 4!-5 -2 ")
 		stray := &proto.Request{Session: u.SessionID(), Op: proto.OpSync, Xid: 6}
-		r.p.Deliver([]txn.Delivery{{Sync: stray}, {Sync: &proto.Request{Session: 99, Op: proto.OpSync}}})
+		r.deliver([]txn.Delivery{{Sync: stray}, {Sync: &proto.Request{Session: 99, Op: proto.OpSync}}})
 		synctest.Wait()
 		u.expect(t, "syncs of an earlier term", "")
 	})

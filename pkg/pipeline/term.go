@@ -192,8 +192,12 @@ func (p *Pipeline) Admit(c *Client) bool {
 // submit hands requests to the replicator; they end with the term.
 func (p *Pipeline) submit(t *term, rs []*proto.Request) {
 	p.smu.RLock()
-	defer p.smu.RUnlock()
-	if p.term == t {
+	current := p.term == t
+	if current {
 		p.repl.Submit(rs)
+	}
+	p.smu.RUnlock()
+	if current {
+		p.repl.Drive()
 	}
 }

@@ -99,6 +99,7 @@ func (m *member) Submit(rs []*proto.Request) {
 			switch r.Op {
 			case proto.OpSync:
 				m.pipeline.Deliver([]txn.Delivery{{Sync: r}})
+				m.pipeline.Apply()
 				continue
 			case proto.OpCreateSession:
 				m.sessions.Touch(r.Session, time.Hour, 0)
@@ -111,10 +112,14 @@ func (m *member) Submit(rs []*proto.Request) {
 			es := m.members[2].pipeline.Prepare(nil, []txn.Slot{{Zxid: m.last, Request: r}})
 			for _, other := range m.members {
 				other.pipeline.Deliver([]txn.Delivery{{Entry: es[0]}})
+				other.pipeline.Apply()
 			}
 		}
 	}
 }
+
+// Drive has nothing to do.
+func (m *member) Drive() {}
 
 func (m *member) Revalidate(id int64, timeout time.Duration) {
 	m.inbox <- func() { m.pipeline.Validated(id, m.sessions.Move(id, m.origin, timeout, 0)) }
