@@ -196,14 +196,19 @@ func (p *probe) result(op proto.Op, d *jute.Decoder) string {
 		acl := proto.DecodeACLs(d, nil)
 		slices.SortFunc(acl, func(a, b proto.ACL) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 		return fmt.Sprint(acl) + " " + p.stat(d)
-	case proto.OpGetChildren:
+	case proto.OpGetChildren, proto.OpGetEphemerals:
 		return fmt.Sprintf("%q", sorted(proto.DecodeStrings(d, nil)))
 	case proto.OpGetChildren2:
 		return fmt.Sprintf("%q ", sorted(proto.DecodeStrings(d, nil))) + p.stat(d)
 	case proto.OpSync:
 		s, ok := d.OptString()
 		return fmt.Sprintf("%q %v", s, ok)
-	case proto.OpMulti:
+	case proto.OpWhoAmI: // a set, too
+		var r proto.IDsReply
+		_ = r.Decode(d)
+		slices.SortFunc(r.IDs, func(a, b proto.ID) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+		return fmt.Sprint(r.IDs)
+	case proto.OpMulti, proto.OpMultiRead:
 		return p.multi(d)
 	}
 	return fmt.Sprintf("%x", d.Rest())
@@ -243,7 +248,7 @@ func (p *probe) multi(d *jute.Decoder) string {
 		switch h.Type {
 		case proto.OpError:
 			s += fmt.Sprintf(" %d", d.Int())
-		case proto.OpCreate, proto.OpCreate2, proto.OpSetData:
+		case proto.OpCreate, proto.OpCreate2, proto.OpSetData, proto.OpGetData, proto.OpGetChildren:
 			s += " " + p.result(h.Type, d)
 		}
 		out = append(out, s)

@@ -373,6 +373,8 @@ func TestSameAsJava(t *testing.T) {
 		{"multis", (*story).multis},
 		{"malformed", (*story).malformed},
 		{"watches", (*story).watches},
+		{"persistent watches", (*story).persistent},
+		{"reads", (*story).reads},
 		{"transients", (*story).transients},
 		{"quotas", (*story).quotas},
 		{"pipelined", (*story).pipelined},
