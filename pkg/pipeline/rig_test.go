@@ -79,16 +79,19 @@ func (r *rig) Drive() {}
 
 // commitAtOnce lets every request be through.
 func (r *rig) commitAtOnce() {
-	r.wake = make(chan struct{}, 1)
+	wake := make(chan struct{}, 1)
+	r.mu.Lock()
+	r.wake = wake
+	r.mu.Unlock()
 	go func() {
-		for range r.wake {
+		for range wake {
 			r.commit(-1)
 		}
 	}()
 	r.t.Cleanup(func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		close(r.wake)
+		close(wake)
 		r.wake = nil
 	})
 }

@@ -26,6 +26,7 @@ func TestWhatIsPreparedApplies(t *testing.T) {
 func mixed(t *testing.T, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 2))
 	b := newBench(t)
+	b.prep.opt.EnforceQuota = seed%2 == 0
 	last := b.tree.LastZxid()
 	apply := func(n int) {
 		for _, e := range b.inFlight[:n] {
@@ -71,7 +72,7 @@ func mixed(t *testing.T, seed uint64) {
 func randomWrite(r *rand.Rand) (proto.Op, []byte) {
 	paths := strings.Fields("/ /a /b /a/x /a/y /b/z /a/x/deep /zookeeper /zookeeper/n")
 	path := func() string { return paths[r.IntN(len(paths))] }
-	switch r.IntN(12) {
+	switch r.IntN(13) {
 	case 0, 1:
 		return proto.OpCreate, createBody(path(), int32(r.IntN(4)))
 	case 2:
@@ -89,6 +90,8 @@ func randomWrite(r *rand.Rand) (proto.Op, []byte) {
 	case 9:
 		return proto.OpDeleteContainer, pathBody(path())
 	case 10:
+		return randomQuota(r)
+	case 11:
 		return [...]proto.Op{proto.OpCreateSession, proto.OpCreateSession, proto.OpCloseSession}[r.IntN(3)], jute.AppendInt(nil, 30000)
 	}
 	ops := make([]proto.MultiOp, r.IntN(5))
@@ -99,4 +102,14 @@ func randomWrite(r *rand.Rand) (proto.Op, []byte) {
 		}[r.IntN(7)]
 	}
 	return proto.OpMulti, multiBody(ops...)
+}
+
+// randomQuota writes one of the nodes that a quota of /a needs.
+func randomQuota(r *rand.Rand) (proto.Op, []byte) {
+	path := strings.Fields("/zookeeper/quota/a /zookeeper/quota/a/zookeeper_limits /zookeeper/quota/a/zookeeper_stats")[r.IntN(3)]
+	data := []byte([]string{"count=1", "countHardLimit=4,byteHardLimit=6", "count=-1,bytes=-1", "nonsense"}[r.IntN(4)])
+	if r.IntN(2) == 0 {
+		return proto.OpSetData, (&proto.SetDataRequest{Path: path, Data: data, Version: -1}).AppendTo(nil)
+	}
+	return proto.OpCreate, (&proto.CreateRequest{Path: path, Data: data, ACL: proto.WorldAll()}).AppendTo(nil)
 }

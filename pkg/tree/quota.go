@@ -2,6 +2,7 @@ package tree
 
 import (
 	"bytes"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,27 +59,47 @@ func ParseQuota(data []byte) (q Quota, ok bool) {
 		text, _, _ = bytes.Cut(text, []byte("="))
 		value := int64(NoLimit)
 		if len(text) > 0 {
-			var err error
-			if value, err = strconv.ParseInt(string(text), 10, 64); err != nil {
+			if value, ok = parseLong(text); !ok {
 				return q, false
 			}
 		}
 		if !said {
 			return q, false
 		}
-		q.set(string(key), value)
+		switch string(key) {
+		case countKey:
+			q.Count = value
+		case bytesKey:
+			q.Bytes = value
+		default:
+			q.say(string(key), value)
+		}
 	}
 	return q, true
 }
 
-func (q *Quota) set(key string, value int64) {
+// parseLong reads a number as Java's parseLong does. (strconv wants a string, and keeps it in its error.)
+func parseLong(text []byte) (n int64, ok bool) {
+	digits := text
+	if len(text) > 1 && (text[0] == '-' || text[0] == '+') {
+		digits = text[1:]
+	}
+	for _, c := range digits { // below 0, where there is one number more
+		d := int64(c) - '0'
+		if d < 0 || d > 9 || n < (math.MinInt64+d)/10 {
+			return 0, false
+		}
+		n = n*10 - d
+	}
+	if text[0] != '-' {
+		n = -n
+	}
+	return n, text[0] == '-' || n >= 0
+}
+
+// say takes what not every quota says.
+func (q *Quota) say(key string, value int64) {
 	switch key {
-	case countKey:
-		q.Count = value
-		return
-	case bytesKey:
-		q.Bytes = value
-		return
 	case countHardKey:
 		q.CountHard = value
 	case bytesHardKey:

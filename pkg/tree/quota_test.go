@@ -33,7 +33,13 @@ func TestParseQuota(t *testing.T) {
 		{"count", ""},
 		{"count= 1", ""},
 		{"count=1.5", ""},
+		{"count=9223372036854775807,bytes=-9223372036854775808", "count=9223372036854775807,bytes=-9223372036854775808"},
 		{"count=9223372036854775808", ""},
+		{"count=-9223372036854775809", ""},
+		{"count=99999999999999999999", ""},
+		{"count=0012", "count=12,bytes=-1"},
+		{"count=-", ""},
+		{"count=--1", ""},
 	} {
 		q, ok := ParseQuota([]byte(c.text))
 		if got := string(q.appendTo(nil)); ok != (c.want != "") || ok && got != c.want {
@@ -228,4 +234,21 @@ func TestQuotaStatsAreTrue(t *testing.T) {
 		l.expect("/a", fmt.Sprintf("count=%d,bytes=%d", outer.Count, outer.Bytes)) // a load counts all that is below
 		loaded.check(t)
 	}
+}
+
+// TestQuotaAllocations: a write below a quota costs no more than one without.
+func TestQuotaAllocations(t *testing.T) {
+	g := &grower{Tree: New(), tb: t}
+	g.create("/a", "")
+	g.create("/a/b", "")
+	g.limit("/a")
+	data, x := []byte("12345"), txnAt(100, proto.OpSetData, txn.Body{Path: "/a/b"})
+	flip := func() {
+		x.Data = data[:len(data)-len(x.Data)]
+		g.Apply(x, &g.r)
+	}
+	if n := testing.AllocsPerRun(1000, flip); n != 0 {
+		t.Errorf("a write below a quota allocates %v times", n)
+	}
+	g.expect("/a", fmt.Sprintf("count=2,bytes=%d", len(x.Data)))
 }
