@@ -165,10 +165,10 @@ func Default() Config {
 			StandaloneEnabled: true, CnxTimeout: 5 * time.Second, ElectionPortBindRetry: 3,
 			MinNotificationInterval: 200 * time.Millisecond, MaxNotificationInterval: time.Minute,
 			MultiAddressReachabilityCheckEnabled: true, MultiAddressReachabilityCheckTimeout: time.Second,
-			LeaderConnectDelay: 100 * time.Millisecond, FollowerNodelay: true, LeaderNodelay: true,
+			FollowerNodelay: true, LeaderNodelay: true,
 			MaxTimeToWaitForEpoch: -time.Millisecond, SnapshotSizeFactor: snapshotShare,
 			MaxConcurrentSnapSyncs: 10, MaxConcurrentDiffSyncs: 100,
-			ObserverSyncEnabled: true, ObserverElectionDelay: 200 * time.Millisecond,
+			ObserverSyncEnabled: true,
 		},
 	}
 }

@@ -18,7 +18,7 @@ var adminKeys = []key{
 	},
 	{
 		name: "4lw.commands.whitelist", takes: list(func(c *Config) *[]string { return &c.FourLetterWhitelist }), def: "srvr", live: true,
-		effect: "Which four-letter words are answered; `*` = all.", test: "pkg/daemon.TestMembersTellWhatTheyAre",
+		effect: "Which four-letter words are answered; `*` = all.", test: "pkg/daemon.TestReload",
 	},
 	{
 		name: "controlSocket", takes: text(func(c *Config) *string { return &c.ControlSocket }), def: "",

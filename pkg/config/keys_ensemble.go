@@ -33,15 +33,15 @@ var ensembleKeys = []key{
 	},
 	{
 		name: "initLimit", takes: number(func(c *Config) *int { return &c.InitLimit }, 1, math.MaxInt32).or("ticks; needed by an ensemble"), def: "(none)",
-		effect: "How long a server may take to connect to the leader and synchronise.", test: "pkg/daemon.TestLimitsInTicks",
+		effect: "How long a server may take to connect to the leader and synchronise.", test: "pkg/daemon.TestSettingsOfAMember",
 	},
 	{
 		name: "syncLimit", takes: number(func(c *Config) *int { return &c.SyncLimit }, 1, math.MaxInt32).or("ticks; needed by an ensemble"), def: "(none)",
-		effect: "How long leader and follower may hear nothing of each other.", test: "pkg/daemon.TestLimitsInTicks",
+		effect: "How long leader and follower may hear nothing of each other.", test: "pkg/daemon.TestSettingsOfAMember",
 	},
 	{
 		name: "connectToLearnerMasterLimit", takes: number(func(c *Config) *int { return &c.ConnectToLearnerMasterLimit }, 0, math.MaxInt32).or("ticks"), def: "(initLimit)",
-		effect: "How long a server tries to reach the leader.", test: "pkg/daemon.TestLimitsInTicks",
+		effect: "How long a server tries to reach the leader.", test: "pkg/daemon.TestSettingsOfAMember",
 	},
 	{
 		name: "electionAlg", takes: checked("3", electionAlg), def: "3",
@@ -69,11 +69,11 @@ var ensembleKeys = []key{
 	},
 	{
 		name: "cnxTimeout", takes: millis(func(c *Config) *time.Duration { return &c.CnxTimeout }, 1), def: "5000",
-		effect: "How long opening an election link may take.", test: "pkg/daemon.TestNetworkOptions",
+		effect: "How long opening an election link may take.", test: "pkg/daemon.TestSettingsOfAMember",
 	},
 	{
 		name: "quorumCnxnTimeoutMs", takes: millis(func(c *Config) *time.Duration { return &c.QuorumCnxnTimeout }, -1), def: "(syncLimit)",
-		effect: "How long a server that connects to the election port may take to say who it is; -1 = the default.", test: "pkg/daemon.TestNetworkOptions",
+		effect: "How long a server that connects to the election port may take to say who it is; -1 = the default.", test: "pkg/daemon.TestSettingsOfAMember",
 	},
 	{
 		name: "quorum.cnxn.threads.size", def: "20",
@@ -85,37 +85,37 @@ var ensembleKeys = []key{
 	},
 	{
 		name: "tcpKeepAlive", takes: yesNo(func(c *Config) *bool { return &c.TCPKeepAlive }), def: "false",
-		effect: "Whether the system looks after servers that say nothing.", test: "pkg/daemon.TestNetworkOptions",
+		effect: "Whether the system looks after servers that say nothing.", test: "pkg/daemon.TestKeepAliveBetweenServers",
 	},
 	{
 		name: "fastleader.minNotificationInterval", takes: millis(func(c *Config) *time.Duration { return &c.MinNotificationInterval }, 1), def: "200",
-		effect: "After how long a vote is repeated for the first time.", test: "pkg/daemon.TestVotesAreRepeated",
+		effect: "After how long a vote is repeated for the first time.", test: "pkg/daemon.TestSettingsOfAMember",
 	},
 	{
 		name: "fastleader.maxNotificationInterval", takes: millis(func(c *Config) *time.Duration { return &c.MaxNotificationInterval }, 1), def: "60000",
-		effect: "The longest time between two repetitions, which come at growing intervals.", test: "pkg/daemon.TestVotesAreRepeated",
+		effect: "The longest time between two repetitions, which come at growing intervals.", test: "pkg/daemon.TestSettingsOfAMember",
 	},
 	{
 		name: "leader.maxTimeToWaitForEpoch", also: []string{"maxTimeToWaitForEpoch"},
-		takes: millis(func(c *Config) *time.Duration { return &c.MaxTimeToWaitForEpoch }, -1).yet(), def: "-1",
-		effect: "How long a new leader waits for a quorum to connect to it; -1 = initLimit.", test: "pkg/daemon.TestEnsembleTimes",
+		takes: millis(func(c *Config) *time.Duration { return &c.MaxTimeToWaitForEpoch }, -1), def: "-1",
+		effect: "How long a new leader waits for a quorum to agree on its epoch; -1 = initLimit.", test: "pkg/daemon.TestSettingsOfAMember",
 	},
 	{
-		name: "leaderConnectDelayDuringRetryMs", takes: millis(func(c *Config) *time.Duration { return &c.LeaderConnectDelay }, 0).yet(), def: "100",
-		effect: "The longest pause between two attempts of a server to reach its leader.", test: "pkg/daemon.TestEnsembleTimes",
+		name: "leaderConnectDelayDuringRetryMs", takes: millis(func(c *Config) *time.Duration { return &c.LeaderConnectDelay }, 0), def: "0",
+		effect: "The pause between two attempts of a server to reach its leader; 0 = a few milliseconds.", test: "pkg/daemon.TestSettingsOfAMember",
 	},
-	{name: "learner.asyncSending", def: "false", idle: "each link has its own writer, which the protocol never waits for"},
-	{name: "learner.closeSocketAsync", def: "false", idle: "nothing waits for a link to close"},
-	{name: "leader.closeSocketAsync", def: "false", idle: "nothing waits for a link to close"},
+	{name: "learner.asyncSending", def: "0", idle: "each link has its own writer, which the protocol never waits for"},
+	{name: "learner.closeSocketAsync", def: "0", idle: "nothing waits for a link to close"},
+	{name: "leader.closeSocketAsync", def: "0", idle: "nothing waits for a link to close"},
 	{
 		name: "leader.maxConcurrentSnapSyncs", also: []string{"maxConcurrentSnapSyncs"},
 		takes: number(func(c *Config) *int { return &c.MaxConcurrentSnapSyncs }, 1, math.MaxInt32), def: "10",
-		effect: "How many servers are brought up to date by a whole tree at one time.", test: "pkg/daemon.TestWaysToSynchronise",
+		effect: "How many servers are brought up to date by a whole tree at one time.", test: "pkg/daemon.TestSettingsOfAMember",
 	},
 	{
 		name: "leader.maxConcurrentDiffSyncs", also: []string{"maxConcurrentDiffSyncs"},
 		takes: number(func(c *Config) *int { return &c.MaxConcurrentDiffSyncs }, 1, math.MaxInt32), def: "100",
-		effect: "How many are by what they lack.", test: "pkg/daemon.TestWaysToSynchronise",
+		effect: "How many are by what they lack.", test: "pkg/daemon.TestSettingsOfAMember",
 	},
 	{name: "leader.ackLoggingFrequency", def: "1000", idle: "acknowledgements are not logged one by one: the metrics count them"},
 	{
@@ -135,12 +135,12 @@ var ensembleKeys = []key{
 		effect: "`false` spares observers the log; they take the whole tree after a restart.", test: "pkg/daemon.TestObserverWithoutALog",
 	},
 	{
-		name: "observer.reconnectDelayMs", takes: millis(func(c *Config) *time.Duration { return &c.ObserverReconnectDelay }, 0).yet(), def: "0",
-		effect: "How long an observer that has lost its leader waits before it connects again.", test: "pkg/daemon.TestEnsembleTimes",
+		name: "observer.reconnectDelayMs", takes: millis(func(c *Config) *time.Duration { return &c.ObserverReconnectDelay }, 0), def: "0",
+		effect: "How long an observer that has lost its leader waits before it connects to one.", test: "pkg/daemon.TestObserverWaits",
 	},
 	{
-		name: "observer.election.DelayMs", takes: millis(func(c *Config) *time.Duration { return &c.ObserverElectionDelay }, 0).yet(), def: "200",
-		effect: "How long an observer that has lost its leader waits before it asks who leads.", test: "pkg/daemon.TestEnsembleTimes",
+		name: "observer.election.DelayMs", takes: millis(func(c *Config) *time.Duration { return &c.ObserverElectionDelay }, 0), def: "0",
+		effect: "The same, added to it: ZooKeeper waits before it asks who leads, and zabd before it connects.", test: "pkg/daemon.TestObserverWaits",
 	},
 	{
 		name: "observerMaster.sizeLimit", takes: later("followers that observers learn from", "33554432"), def: "33554432",
@@ -159,24 +159,24 @@ var ensembleKeys = []key{
 		effect: "Lets one server have several addresses, `host:port:port` each, with a pipe between; on all servers alike.", test: "pkg/config.TestBadServerLines",
 	},
 	{
-		name: "multiAddress.reachabilityCheckEnabled", takes: yesNo(func(c *Config) *bool { return &c.MultiAddressReachabilityCheckEnabled }).yet(), def: "true",
-		effect: "All addresses of a server are dialled at once, and the first that answers counts; `false` dials them one after another.", test: "pkg/daemon.TestEnsembleTimes",
+		name: "multiAddress.reachabilityCheckEnabled", takes: yesNo(func(c *Config) *bool { return &c.MultiAddressReachabilityCheckEnabled }), def: "true",
+		effect: "All addresses of a server are dialled at once, and the first that answers counts; `false` dials them one after another.", test: "pkg/daemon.TestSettingsOfAMember",
 	},
 	{
-		name: "multiAddress.reachabilityCheckTimeoutMs", takes: millis(func(c *Config) *time.Duration { return &c.MultiAddressReachabilityCheckTimeout }, 1).yet(), def: "1000",
-		effect: "How long one of several addresses may take to answer.", test: "pkg/daemon.TestEnsembleTimes",
+		name: "multiAddress.reachabilityCheckTimeoutMs", takes: millis(func(c *Config) *time.Duration { return &c.MultiAddressReachabilityCheckTimeout }, 1), def: "1000",
+		effect: "How long one of several addresses may take to answer where they are dialled one after another.", test: "pkg/daemon.TestSettingsOfAMember",
 	},
 	{
 		name: "oraclePath", takes: checked("refused", oraclePath),
 		effect: "Refuses the start: no oracle decides for a quorum in this release.", test: "pkg/config.TestRefusals",
 	},
 	{
-		name: "follower.nodelay", takes: yesNo(func(c *Config) *bool { return &c.FollowerNodelay }).yet(), def: "true",
-		effect: "Whether what a follower sends to the leader leaves at once, in small packets.", test: "pkg/daemon.TestNetworkOptions",
+		name: "follower.nodelay", takes: yesNo(func(c *Config) *bool { return &c.FollowerNodelay }), def: "true",
+		effect: "Whether what a follower sends to the leader leaves at once, in small packets.", test: "pkg/daemon.TestSettingsOfAMember",
 	},
 	{
-		name: "leader.nodelay", takes: yesNo(func(c *Config) *bool { return &c.LeaderNodelay }).yet(), def: "true",
-		effect: "Whether what the leader sends leaves at once, in small packets.", test: "pkg/daemon.TestNetworkOptions",
+		name: "leader.nodelay", takes: yesNo(func(c *Config) *bool { return &c.LeaderNodelay }), def: "true",
+		effect: "Whether what the leader sends leaves at once, in small packets.", test: "pkg/daemon.TestSettingsOfAMember",
 	},
 }
 

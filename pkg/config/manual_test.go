@@ -92,12 +92,7 @@ func TestEffectsAreShown(t *testing.T) {
 
 // unshown are keys whose tests are yet to be written. Nothing may be added.
 var unshown = strings.Fields(`
-	initLimit syncLimit connectToLearnerMasterLimit cnxTimeout quorumCnxnTimeoutMs electionPortBindRetry tcpKeepAlive
-	fastleader.minNotificationInterval fastleader.maxNotificationInterval leader.maxTimeToWaitForEpoch
-	leaderConnectDelayDuringRetryMs leader.maxConcurrentSnapSyncs leader.maxConcurrentDiffSyncs forceSnapshotSync
-	snapshotSizeFactor commitLogCount observer.syncEnabled observer.reconnectDelayMs observer.election.DelayMs
-	multiAddress.reachabilityCheckEnabled multiAddress.reachabilityCheckTimeoutMs follower.nodelay leader.nodelay
-	4lw.commands.whitelist
+	observer.syncEnabled
 `)
 
 // idleKeys are those of which it is known that nothing could come of them here, whatever their values.

@@ -27,19 +27,26 @@ func (s *Server) id() ensemble.ID {
 
 // node returns the state machine of this server, as its disk has left it.
 func (s *Server) node(rec *datadir.Recovered) *zab.Node {
+	start := s.startOf(rec)
+	if s.cfg.Members == nil {
+		return zab.NewStandalone(start)
+	}
+	return zab.New(start)
+}
+
+// startOf is what the disk and the settings say to the state machine.
+func (s *Server) startOf(rec *datadir.Recovered) zab.Start {
 	cfg := &s.cfg
-	start := zab.Start{
+	return zab.Start{
 		Self: s.id(), Members: cfg.Members, Clients: s.pipeline, Last: rec.Last, AcceptedEpoch: rec.AcceptedEpoch,
 		CurrentEpoch: rec.CurrentEpoch, Recent: rec.Recent, CommitLogCap: cfg.CommitLogCount, Tick: cfg.TickTime,
 		InitLimit: cfg.InitTimeout(), SyncLimit: cfg.SyncTimeout(),
 		MinNotification: cfg.MinNotificationInterval, MaxNotification: cfg.MaxNotificationInterval,
 		Extensions: zab.AllExtensions, ForceSnapshot: cfg.ForceSnapshotSync, NoLogSync: cfg.SnapshotSizeFactor < 0,
 		MaxSnaps: cfg.MaxConcurrentSnapSyncs, MaxDiffs: cfg.MaxConcurrentDiffSyncs,
+		EpochLimit: max(cfg.MaxTimeToWaitForEpoch, 0), Redial: cfg.LeaderConnectDelay,
+		ObserverPause: cfg.ObserverElectionDelay + cfg.ObserverReconnectDelay,
 	}
-	if cfg.Members == nil {
-		return zab.NewStandalone(start)
-	}
-	return zab.New(start)
 }
 
 // network opens the ports to the other servers; nil for a server that serves alone. They are opened as late as
@@ -59,6 +66,10 @@ func (s *Server) network(ctx context.Context, o *Options) (*peer.Network, error)
 		Trees:     trees{s, maxEntry(cfg)},
 		MaxPacket: maxPacket(cfg), FirstPacket: cfg.InitTimeout(), HelloTimeout: cfg.QuorumCnxnTimeout,
 		ConnectTimeout: cfg.ConnectTimeout(), CnxTimeout: cfg.CnxTimeout, MultiAddress: cfg.MultiAddressEnabled,
+		FollowerDelay: !cfg.FollowerNodelay, LeaderDelay: !cfg.LeaderNodelay,
+	}
+	if !cfg.MultiAddressReachabilityCheckEnabled {
+		n.InTurn = cfg.MultiAddressReachabilityCheckTimeout
 	}
 	ports := peer.Ports{AllIPs: cfg.QuorumListenOnAllIPs, Retries: cfg.ElectionPortBindRetry, KeepAlive: cfg.TCPKeepAlive, Log: s.log}
 	for _, port := range []struct {

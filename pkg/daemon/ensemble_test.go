@@ -26,6 +26,7 @@ type hosts struct {
 	dirs    map[ensemble.ID]string
 	ports   map[ensemble.ID][2]net.Listener // quorum and election, until the server takes them
 	running map[ensemble.ID]*Server
+	lines   string // of zoo.cfg, besides
 	tune    func(*config.Config)
 }
 
@@ -74,10 +75,8 @@ func listen(t *testing.T, address string) net.Listener {
 func (h *hosts) start(ids ...ensemble.ID) {
 	h.t.Helper()
 	for _, id := range ids {
-		cfg := testConfig(h.dirs[id])
-		cfg.TickTime, cfg.InitLimit, cfg.SyncLimit = 200*time.Millisecond, 100, 50
-		cfg.MinSessionTimeout, cfg.MaxSessionTimeout = time.Second, time.Minute
-		cfg.FourLetterWhitelist = []string{"*"}
+		cfg := settings(h.t, "dataDir="+h.dirs[id]+"\ntickTime=200\ninitLimit=100\nsyncLimit=50\nminSessionTimeout=1000\n"+
+			"maxSessionTimeout=60000\n4lw.commands.whitelist=*\n"+h.lines)
 		cfg.Members, cfg.MyID = h.members, id
 		h.tune(&cfg)
 		o := quiet()
@@ -429,8 +428,7 @@ func TestPortsOfTheEnsembleInUse(t *testing.T) {
 	delete(h.ports, 1)
 	defer busy[0].Close()
 	defer busy[1].Close()
-	cfg := testConfig(h.dirs[1])
-	cfg.InitLimit, cfg.SyncLimit, cfg.ElectionPortBindRetry = 5, 2, 1
+	cfg := settings(t, "dataDir="+h.dirs[1]+"\ninitLimit=5\nsyncLimit=2\nelectionPortBindRetry=1")
 	cfg.Members, cfg.MyID = h.members, 1
 	s, err := Start(t.Context(), cfg.Complete(), quiet())
 	if err == nil {

@@ -56,6 +56,31 @@ func dialAny(ctx context.Context, dial Dialer, addrs []ensemble.Addr) (net.Conn,
 	return nil, errors.Join(failures...)
 }
 
+// dial connects to one of a server's addresses.
+func (n *Network) dial(ctx context.Context, addrs []ensemble.Addr) (net.Conn, error) {
+	if n.InTurn <= 0 || len(addrs) == 1 {
+		return dialAny(ctx, n.Dial, addrs)
+	}
+	var failures []error
+	for _, a := range addrs {
+		timed, cancel := context.WithTimeout(ctx, n.InTurn)
+		c, err := n.Dial(timed, "tcp", a.String())
+		cancel()
+		if err == nil {
+			return c, nil
+		}
+		failures = append(failures, err)
+	}
+	return nil, errors.Join(failures...)
+}
+
+// gather lets small packets of a connection wait for more to come, if that is wanted.
+func gather(c net.Conn, wanted bool) {
+	if c, ok := c.(interface{ SetNoDelay(bool) error }); ok && wanted {
+		_ = c.SetNoDelay(false)
+	}
+}
+
 // refused tells whether every address of a host has said no: somebody is there, and the port is not open.
 func refused(err error) bool {
 	if many, ok := err.(interface{ Unwrap() []error }); ok {

@@ -195,7 +195,7 @@ func (e *electionPort) needed(c *correspondent) (ctx context.Context, addrs []en
 // attempt connects and says who we are. The smaller id is then called back.
 func (e *electionPort) attempt(ctx context.Context, c *correspondent, addrs []ensemble.Addr) {
 	defer c.stop()
-	conn, err := dialAny(ctx, e.cfg.Dial, addrs)
+	conn, err := e.cfg.dial(ctx, addrs)
 	if err == nil {
 		_ = conn.SetWriteDeadline(time.Now().Add(e.cfg.CnxTimeout))
 		_, err = conn.Write(e.hello) // in one piece: ZooKeeper reads the address with one call

@@ -136,6 +136,10 @@ type Network struct {
 	ConnectTimeout time.Duration // to reach a leader's quorum port
 	CnxTimeout     time.Duration // to reach an election port
 	MultiAddress   bool          // the others are told all our election addresses, and not one
+	InTurn         time.Duration // try the addresses of a server one after another, each for so long; 0 = all at once
+
+	// What is sent to the leader, and by it, may wait for more, so that packets get larger (Nagle's algorithm).
+	FollowerDelay, LeaderDelay bool
 }
 
 const defaultQueue = 64 << 20

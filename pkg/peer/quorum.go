@@ -82,6 +82,7 @@ func (q *quorumPort) accept(l net.Listener) {
 			return
 		}
 		_ = c.SetReadDeadline(time.Now().Add(q.cfg.FirstPacket))
+		gather(c, q.cfg.LeaderDelay)
 		if !q.start(newLink(q, c, false), func() { q.door.leave(host) }) {
 			q.door.leave(host)
 		}
@@ -115,7 +116,7 @@ func (q *quorumPort) dial(m ensemble.Member) (stop func()) {
 	q.tasks.Go(func() {
 		timed, cancel := context.WithTimeout(ctx, q.cfg.ConnectTimeout)
 		defer cancel()
-		c, err := dialAny(timed, q.cfg.Dial, m.Quorum)
+		c, err := q.cfg.dial(timed, m.Quorum)
 		switch {
 		case ctx.Err() != nil:
 			if err == nil {
@@ -124,6 +125,7 @@ func (q *quorumPort) dial(m ensemble.Member) (stop func()) {
 		case err != nil:
 			q.events.add(linkEvent{kind: linkFailed, peer: m.ID})
 		default:
+			gather(c, q.cfg.FollowerDelay)
 			l := newLink(q, c, true)
 			q.events.add(linkEvent{link: l, kind: linkDialed, peer: m.ID})
 			q.start(l, func() {})

@@ -40,6 +40,10 @@ func (n *Node) turn(ef *Effects) {
 		n.leave(ef, "no quorum has followed within initLimit")
 		return
 	}
+	if limit := n.cfg.EpochLimit; limit > 0 && !l.agreedOn && n.now-l.began > limit {
+		n.leave(ef, "no quorum has agreed on an epoch within %v", limit)
+		return
+	}
 	for _, x := range slices.Clone(l.learners) {
 		n.tend(x, ef)
 	}

@@ -1,6 +1,7 @@
 package zab
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/zabd/zabd/pkg/ensemble"
@@ -71,6 +72,10 @@ func (n *Node) beginFollowing(leader ensemble.ID, role Role, ef *Effects) {
 		f.nextDial = again // it is the same leader, most likely, and in the same epoch
 		return
 	}
+	if again := n.lostAt + n.cfg.ObserverPause; role == Observing && n.lostAt > 0 && n.now < again {
+		f.nextDial = again
+		return
+	}
 	ef.Dial = leader
 }
 
@@ -98,7 +103,7 @@ func (n *Node) onDialFailed(in DialFailed, ef *Effects) {
 		n.leave(ef, "server %d was elected and cannot be reached", f.leader)
 		return
 	}
-	f.nextDial = n.now + redial
+	f.nextDial = n.now + cmp.Or(n.cfg.Redial, redial)
 }
 
 // limit returns how long the leader may be silent.

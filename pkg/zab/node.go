@@ -45,6 +45,9 @@ type Start struct {
 	Extensions                       uint64        // that are offered to other peers
 	ForceSnapshot                    bool          // every learner gets the whole tree
 	NoLogSync                        bool          // nobody gets a part of the log's files
+	EpochLimit                       time.Duration // for a quorum to agree on a new leader's epoch; 0 = InitLimit
+	Redial                           time.Duration // between attempts to reach a leader; 0 = a few milliseconds
+	ObserverPause                    time.Duration // until an observer that has lost its leader connects to one
 	MaxSnaps, MaxDiffs               int           // observers are turned away while so many learners are being brought up; 0 = any number
 }
 
