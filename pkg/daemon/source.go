@@ -78,7 +78,7 @@ func (s *Server) Settings() []admin.Setting {
 		{Key: "maxClientCnxns", Value: strconv.Itoa(s.current.Load().MaxClientCnxns)},
 		{Key: "minSessionTimeout", Value: millis(s.cfg.MinSessionTimeout)},
 		{Key: "maxSessionTimeout", Value: millis(s.cfg.MaxSessionTimeout)},
-		{Key: "clientPortListenBacklog", Value: "-1"},
+		{Key: "clientPortListenBacklog", Value: strconv.Itoa(s.cfg.ClientPortListenBacklog)},
 		{Key: "serverId", Value: strconv.FormatInt(int64(s.cfg.MyID), 10)},
 	}
 	return append(out, s.ensembleSettings()...)

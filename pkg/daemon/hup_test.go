@@ -1,0 +1,72 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/zabd/zabd/pkg/config"
+)
+
+// TestHangup sends SIGHUP to a program that serves, and looks at what it tells its service manager.
+func TestHangup(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "notify")
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	t.Setenv("NOTIFY_SOCKET", socket)
+	told := func(prefix string) {
+		t.Helper()
+		b := make([]byte, 4096)
+		for {
+			n, err := manager.Read(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasPrefix(string(b[:n]), prefix) {
+				return
+			}
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	cfg, out, loads := settings(t, ""), &lockedBuffer{}, atomic.Int32{}
+	load := func() (config.Config, []string, error) {
+		if loads.Add(1) == 1 {
+			return config.Config{}, nil, &config.Error{Source: "zoo.cfg:7", Key: "tickTime", Reason: "is odd"}
+		}
+		next := cfg
+		next.MaxCnxns = 7
+		return next, []string{"a warning"}, nil
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, cfg, load, Options{Log: slog.New(slog.NewTextHandler(out, nil))}) }()
+	told("READY=1\n")
+	for want := int32(1); want <= 2; want++ {
+		if err := syscall.Kill(syscall.Getpid(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		told("RELOADING=1\nMONOTONIC_USEC=")
+		told("READY=1\n")
+		if got := loads.Load(); got != want {
+			t.Errorf("loaded %d times, want %d", got, want)
+		}
+	}
+	cancel()
+	told("STOPPING=1\n")
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	for _, want := range []string{"the settings stay as they are", "zoo.cfg:7: tickTime: is odd", "a warning", "settings reloaded"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the log does not say %q: %s", want, out.String())
+		}
+	}
+}
