@@ -98,6 +98,7 @@ func (y *story) reads() {
 	const g, k, s, c = proto.OpGetData, proto.OpGetChildren, proto.OpSetData, proto.OpCreate
 	y.all(p, multiRead(), multiRead(op(g, "/t/a")), multiRead(op(k, "/t"), op(g, "/none"), op(g, "/shut"), op(k, "/none"), op(g, ""), op(g, "t"), op(k, "/")),
 		multiRead(op(s, "/t")), multiRead(op(c, "/t/new"), op(s, "/t")), multiRead(op(g, "/t"), op(s, "/t")), multiRead(op(s, "/t"), op(g, "/t")),
+		multiRead(proto.MultiOp{Type: g, Null: true}), multiRead(op(g, "/t"), op(k, "/t"), proto.MultiOp{Type: k, Null: true}, op(g, "/t")),
 		multiRead(op(proto.OpExists, "/t")), request{proto.OpMultiRead, raw(nil)}, cut(multiRead(op(g, "/t")), 1), exists("/t"), set("/t/a", "2", -1), get("/t/new"),
 		create("/t/last", "", 0))
 }

@@ -45,6 +45,7 @@ type MultiOp struct {
 	Version int32
 	TTL     int64
 	Watch   bool
+	Null    bool // the path of a read is null
 }
 
 // A MultiRequest is the record of multi and multiRead.
@@ -71,7 +72,8 @@ func (o *MultiOp) appendTo(dst []byte) []byte {
 	case OpSetData:
 		return (&SetDataRequest{o.Path, o.Data, o.Version}).AppendTo(dst)
 	case OpGetData, OpGetChildren:
-		return (&ReadRequest{o.Path, o.Watch}).AppendTo(dst)
+		path := OptString{o.Path, o.Null}
+		return jute.AppendBool(path.AppendTo(dst), o.Watch)
 	}
 	return dst
 }
@@ -108,7 +110,8 @@ func (o *MultiOp) decode(d *jute.Decoder) {
 	case OpSetData:
 		o.Path, o.Data, o.Version = d.String(), d.Buffer(), d.Int()
 	case OpGetData, OpGetChildren:
-		o.Path, o.Watch = d.String(), d.Bool()
+		path, ok := d.OptString()
+		o.Path, o.Null, o.Watch = path, !ok, d.Bool()
 	default:
 		d.Fail(ErrMultiOp)
 	}

@@ -10,35 +10,40 @@ const maxMultiRead = 64 << 20
 
 // multiRead answers several getData and getChildren at once, each by its result or its code; it leaves no watch.
 //
-// Reads that stand together with writes are no multi at all. Writes alone are refused when they are to be run, and
-// ZooKeeper sends the results so far beside the code: an empty list.
+// Reads that stand together with writes are no multi at all. A write, and a read of a null path, fail when their turn comes:
+// then the whole is refused, and the results so far are sent beside the code, as by ZooKeeper.
 func (r *Reader) multiRead(dst []byte, req *proto.Request) []byte {
 	var q proto.MultiRequest
 	d := jute.NewDecoder(req.Body)
-	if q.Decode(&d) != nil {
+	if q.Decode(&d) != nil || mixed(q.Ops) {
 		return AppendError(dst, req.Xid, r.Tree.LastZxid(), proto.MarshallingError)
-	}
-	reads := 0
-	for i := range q.Ops {
-		if op := q.Ops[i].Type; op == proto.OpGetData || op == proto.OpGetChildren {
-			reads++
-		}
-	}
-	if reads > 0 && reads < len(q.Ops) {
-		return AppendError(dst, req.Xid, r.Tree.LastZxid(), proto.MarshallingError)
-	}
-	code := proto.OK
-	if reads < len(q.Ops) {
-		code, q.Ops = proto.MarshallingError, nil
 	}
 	at := len(dst)
-	dst = beginFrame(dst, req.Xid, r.Tree.LastZxid(), code)
+	dst = beginFrame(dst, req.Xid, r.Tree.LastZxid(), proto.OK)
 	for i := range q.Ops {
-		if dst = r.readOne(dst, &q.Ops[i], req.IDs); len(dst)-at > maxMultiRead {
+		o := &q.Ops[i]
+		if !isRead(o) || o.Null {
+			setCode(dst[at:], proto.MarshallingError)
+			break
+		}
+		if dst = r.readOne(dst, o, req.IDs); len(dst)-at > maxMultiRead {
 			return AppendError(dst[:at], req.Xid, r.Tree.LastZxid(), proto.MarshallingError)
 		}
 	}
 	return endFrame(proto.AppendMultiEnd(dst), at)
+}
+
+func isRead(o *proto.MultiOp) bool { return o.Type == proto.OpGetData || o.Type == proto.OpGetChildren }
+
+// mixed tells whether there are reads and others.
+func mixed(ops []proto.MultiOp) bool {
+	reads := 0
+	for i := range ops {
+		if isRead(&ops[i]) {
+			reads++
+		}
+	}
+	return reads > 0 && reads < len(ops)
 }
 
 func (r *Reader) readOne(dst []byte, o *proto.MultiOp, ids []proto.ID) []byte {

@@ -20,6 +20,12 @@ func endFrame(dst []byte, at int) []byte {
 	return dst
 }
 
+// setCode changes the code in the header of a reply, which stands at the beginning of frame.
+func setCode(frame []byte, code proto.Code) {
+	const offset = 4 + 4 + 8 // behind the length, the xid and the zxid
+	binary.BigEndian.PutUint32(frame[offset:], uint32(code))
+}
+
 // AppendError appends the frame of a reply without a record.
 func AppendError(dst []byte, xid int32, z proto.Zxid, code proto.Code) []byte {
 	return endFrame(beginFrame(dst, xid, z, code), len(dst))
