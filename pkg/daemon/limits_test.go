@@ -96,6 +96,9 @@ func TestRequestThrottle(t *testing.T) {
 			} else if done() {
 				t.Error("a stale request was carried out")
 			}
+			if c.dropped && st.Stale.Load() != 1 {
+				t.Errorf("%d were stale", st.Stale.Load())
+			}
 			if got := st.StaleDropped.Load() == 1; got != c.dropped {
 				t.Errorf("%d dropped", st.StaleDropped.Load())
 			}
@@ -131,6 +134,9 @@ func TestThrottledOps(t *testing.T) {
 	}
 	if _, _, err := waiting.Get(t.Context(), "/n", false); err != nil {
 		t.Errorf("the connection is of no use any more: %v", err)
+	}
+	if st := &s.pipeline.Stats; st.ThrottledOps.Load() == 0 || st.ThrottleTime.State().Count == 0 {
+		t.Errorf("%d refused, %d have waited", s.pipeline.Stats.ThrottledOps.Load(), s.pipeline.Stats.ThrottleTime.State().Count)
 	}
 }
 

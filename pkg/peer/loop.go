@@ -33,6 +33,7 @@ type turnState struct {
 
 	proposals proposals
 	awayFrom  time.Duration // since when clients are not served
+	differed  int           // learners that got a difference, as it is counted
 }
 
 const neverYet zab.Role = -1 // before anything was told

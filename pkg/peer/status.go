@@ -53,6 +53,10 @@ func (p *Peer) publish() {
 		}
 		p.cfg.Changed()
 	}
+	if n := p.node.Stats.Diffs + p.node.Stats.Truncs; n != p.differed {
+		p.stats.Diffs.ObserveN(p.stats.diffs.Load()+1, int64(n-p.differed))
+		p.differed = n
+	}
 	p.proposals.committed = p.proposals.reach(p.proposals.committed, p.node.Committed(), p.now, &p.stats.QuorumAck)
 	if until := p.node.ServeUntil(); p.serving && until != p.until {
 		p.until = until

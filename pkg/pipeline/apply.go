@@ -283,6 +283,7 @@ func (p *Pipeline) answerWrite(s *clientSession, it serve.Item, v serve.Verdict)
 		c.answer <- true
 		p.touch(c)
 	case c.gone.Load():
+		p.Stats.StaleReply.Add(1)
 	case v == serve.Moved:
 		c.gone.Store(true)
 		c.out.finish()
@@ -310,6 +311,8 @@ func (p *Pipeline) answerSync(r *proto.Request) {
 	if c := it.From.(*Client); !c.gone.Load() {
 		c.out.sync(r, p.tree.LastZxid())
 		p.touch(c)
+	} else {
+		p.Stats.StaleReply.Add(1)
 	}
 	p.answerReads(s)
 }
@@ -324,6 +327,8 @@ func (p *Pipeline) answerReads(s *clientSession) {
 		if c := it.From.(*Client); !c.gone.Load() {
 			c.answerRead(it.Req)
 			p.touch(c)
+		} else {
+			p.Stats.StaleReply.Add(1)
 		}
 	}
 	p.countReads(n, s.Len() == 0)

@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"time"
+
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/txn"
 )
@@ -26,6 +28,18 @@ func (p *Pipeline) endStep() {
 	st.WritesIssued.Observe(s.writes)
 	st.ReadsIssued.Observe(s.reads)
 	st.QueuesDrained.Observe(s.drained)
+}
+
+// countPrepared counts n requests that were prepared since an instant of the pipeline's clock. The peer loop calls it.
+func (p *Pipeline) countPrepared(n int64, begun time.Duration) {
+	st := &p.Stats
+	st.Prepared.Add(n)
+	st.PrepareBatch.Observe(n)
+	st.PrepareTime.ObserveN((p.cfg.Clock()-begun).Milliseconds()/max(n, 1), n)
+	queued, removed := p.prepper.Changes()
+	st.ChangesQueued.Add(queued - p.queued)
+	st.ChangesRemoved.Add(removed - p.removed)
+	p.queued, p.removed = queued, removed
 }
 
 // countTxn counts the txn that was applied.

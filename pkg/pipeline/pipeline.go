@@ -70,6 +70,8 @@ type Pipeline struct {
 	mu   sync.RWMutex // the tree's, and which it is
 	tree *tree.Tree
 
+	queued, removed int64 // the peer loop's: prep.Prepper.Changes as they are counted
+
 	newest *term // the peer loop's: the term of the last Serve, until Unserve
 	leads  bool  // the peer loop's: the next term is a leader's
 
@@ -148,10 +150,7 @@ func (p *Pipeline) Prepare(dst []txn.Entry, slots []txn.Slot) []txn.Entry {
 		}
 		dst = append(dst, p.prepper.Prepare(s.Request, s.Zxid, now))
 	}
-	n := int64(len(slots))
-	p.Stats.Prepared.Add(n)
-	p.Stats.PrepareBatch.Observe(n)
-	p.Stats.PrepareTime.ObserveN((p.cfg.Clock()-begun).Milliseconds()/max(n, 1), n)
+	p.countPrepared(int64(len(slots)), begun)
 	return dst
 }
 

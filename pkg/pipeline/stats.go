@@ -47,12 +47,16 @@ type Stats struct {
 	ChangedWatchers  metrics.Summary `metric:"node_changed_watch_count"`
 	ChildrenWatchers metrics.Summary `metric:"node_children_watch_count"`
 
+	StaleReply metrics.Counter `metric:"stale_replies"` // for connections that have gone meanwhile
+
 	ConnectionRevalidates metrics.Counter `metric:"connection_revalidate_count"`
 
 	EnsembleAuthFails     metrics.Counter `metric:"ensemble_auth_fail"` // clients that mean another ensemble
 	EnsembleAuthSuccesses metrics.Counter `metric:"ensemble_auth_success"`
 	EnsembleAuthSkips     metrics.Counter `metric:"ensemble_auth_skip"` // clients that say no name
 
+	ChangesQueued    metrics.Counter `metric:"outstanding_changes_queued"`
+	ChangesRemoved   metrics.Counter `metric:"outstanding_changes_removed"`
 	Prepared         metrics.Counter `metric:"prep_processor_request_queued"`
 	PrepareBatch     metrics.Summary `metric:"prep_processor_queue_size"`
 	PrepareTime      metrics.Summary `metric:"prep_process_time"`

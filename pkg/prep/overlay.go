@@ -36,6 +36,7 @@ type overlay struct {
 	digest   uint64
 	digester tree.Digester
 	free     []*record
+	made     int64 // records and changes of sessions that were ever put into log and not taken back
 }
 
 // inFlight is one record, or the change of a session (record nil), with what it hides.
@@ -67,7 +68,14 @@ func newOverlay(digests bool) overlay {
 }
 
 // Reset forgets everything in flight.
-func (v *overlay) Reset() { *v = newOverlay(v.digests) }
+func (v *overlay) Reset() {
+	made := v.made
+	*v = newOverlay(v.digests)
+	v.made = made
+}
+
+// Changes returns how many changes of nodes and sessions were put in flight so far, and how many are not any more.
+func (v *overlay) Changes() (queued, removed int64) { return v.made, v.made - int64(len(v.log)-v.head) }
 
 // settle drops what the tree has by now.
 func (v *overlay) settle(t *tree.Tree) {
@@ -138,6 +146,7 @@ func (v *overlay) change(z proto.Zxid, path string, r record) {
 		v.owned[r.stat.EphemeralOwner]++
 	}
 	v.log = append(v.log, inFlight{zxid: z, path: path, rec: own, hides: v.pending[path]})
+	v.made++
 	v.pending[path] = own
 }
 
@@ -173,6 +182,7 @@ func (v *overlay) rollBack(m mark) {
 		l := v.log[len(v.log)-1]
 		v.log[len(v.log)-1] = inFlight{}
 		v.log = v.log[:len(v.log)-1]
+		v.made--
 		if l.hides != nil {
 			v.pending[l.path] = l.hides
 		} else {
@@ -189,6 +199,7 @@ func (v *overlay) sessionEnds(z proto.Zxid, id int64)   { v.setSession(z, id, se
 func (v *overlay) setSession(z proto.Zxid, id int64, s sessionState) {
 	v.sessions[id] = sessionChange{z, s}
 	v.log = append(v.log, inFlight{zxid: z, session: id})
+	v.made++
 }
 
 func (v *overlay) sessionState(t *tree.Tree, id int64) sessionState {
