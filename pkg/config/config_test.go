@@ -78,6 +78,7 @@ func TestRefusals(t *testing.T) {
 		{"clients that authenticate by SASL", "dataDir=/d\nenforce.auth.enabled=true\nenforce.auth.schemes=digest, sasl", ":3: enforce.auth.schemes", `no scheme "sasl"`},
 		{"clients that authenticate by what everybody is", "dataDir=/d\nenforce.auth.schemes=world\nenforce.auth.enabled=true", ":2: enforce.auth.schemes", `no scheme "world"`},
 		{"clients that authenticate by what is off", "dataDir=/d\nDigestAuthenticationProvider.enabled=no\nenforce.auth.enabled=true\nenforce.auth.schemes=digest", ":4: enforce.auth.schemes", `no scheme "digest"`},
+		{"commands by HTTPS only", "dataDir=/d\nadmin.forceHttps=true", ":2: admin.forceHttps", "in the clear"},
 		{"an oracle", "dataDir=/d\noraclePath=/o", ":2: oraclePath", "no oracle"},
 		{"groups of voters", "dataDir=/d\ngroup.1=1:2:3", ":2: group.1", "later release"},
 		{"weights of voters", "dataDir=/d\nweight.1=2", ":2: weight.1", "later release"},

@@ -193,6 +193,9 @@ func (l *loader) compareRole(role ensemble.Role) {
 
 // takeClientAddress takes the client port from the server's own line. What is set elsewhere may not contradict it.
 func (l *loader) takeClientAddress(c *Config, own serverLine) error {
+	if own.member.SecureClient != nil && own.member.Client == nil && !l.isSet("clientPort") {
+		return own.bad("%s", noPlainPort)
+	}
 	if own.member.SecureClient != nil {
 		l.warn(own.origin, "has a secure client port, which this release does not open")
 	}

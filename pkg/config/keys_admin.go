@@ -53,7 +53,12 @@ var adminKeys = []key{
 		effect: "The command snapshot.", test: "pkg/daemon.TestAdminPorts",
 	},
 	{name: "admin.httpVersion", def: "11", idle: "a choice between Java's libraries"},
-	laterHTTP("admin.portUnification", "false"), laterHTTP("admin.forceHttps", "false"), laterHTTP("admin.needClientAuth", "false"),
+	laterHTTP("admin.portUnification", "false"),
+	{
+		name: "admin.forceHttps", takes: refused("this release has no HTTPS: the commands would be served in the clear"), def: "false",
+		effect: "`true` refuses the start: the commands would be served in the clear.", test: "pkg/config.TestRefusals",
+	},
+	laterHTTP("admin.needClientAuth", "false"),
 	{
 		name: "admin.restore.enabled", takes: later("the command restore", "true"), def: "true",
 		effect: "The command restore is refused in this release.", test: "pkg/config.TestKeysOfLaterReleases",

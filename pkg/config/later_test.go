@@ -88,7 +88,6 @@ ssl.quorum.ocsp=true
 ssl.quorum.clientAuth=none
 ssl.quorum.handshakeDetectionTimeoutMillis=1
 admin.portUnification=true
-admin.forceHttps=true
 admin.needClientAuth=true
 admin.restore.enabled=false
 metricsProvider.httpsPort=7002
@@ -135,6 +134,10 @@ func TestNoPlainPortInPlaceOfASecureOne(t *testing.T) {
 	_, _, err := Load(write(t, "dataDir=/d\nsecureClientPort=2281"), nil, nil)
 	if err == nil || !strings.Contains(err.Error(), ":2: secureClientPort: this release has no TLS") {
 		t.Errorf("alone: %v", err)
+	}
+	file := write(t, "dataDir="+t.TempDir()+"\nserver.1=127.0.0.1:2888:3888;;2281")
+	if _, _, err := Load(file, nil, nil); err == nil || !strings.Contains(err.Error(), ":2: server.1: ") {
+		t.Errorf("in a server line: %v", err)
 	}
 	_, warnings, err := Load(write(t, "dataDir=/d\nclientPort=2181\nsecureClientPort=2281"), nil, nil)
 	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "secureClientPort has no effect") {

@@ -24,6 +24,8 @@ const (
 // longestLimit bounds the limits in ticks: ZooKeeper counts their milliseconds in 32 bits.
 const longestLimit = math.MaxInt32 * time.Millisecond
 
+const noPlainPort = "this release has no TLS, and without a clientPort there would be one in the clear"
+
 // origin is where a key's value comes from, and the key as it is written there.
 type origin struct{ source, key string }
 
@@ -146,7 +148,7 @@ func (l *loader) check(c *Config) error {
 	case c.DataDir == "":
 		return l.bad("dataDir", "is not set")
 	case l.isSet("secureClientPort") && !l.isSet("clientPort"):
-		return l.bad("secureClientPort", "this release has no TLS, and without a clientPort there would be one in the clear")
+		return l.bad("secureClientPort", noPlainPort)
 	case c.EnforceAuth && len(c.EnforceAuthSchemes) == 0:
 		return l.bad("enforce.auth.enabled", "needs enforce.auth.schemes")
 	case c.MinSessionTimeout > c.MaxSessionTimeout:

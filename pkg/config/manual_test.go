@@ -150,6 +150,32 @@ func sets(text string, k *key) bool {
 	return false
 }
 
+// TestWrongValuesAreNamed: what cannot be a key's value refuses the start with file, line and key, whatever the key.
+func TestWrongValuesAreNamed(t *testing.T) {
+	free := regexp.MustCompile(`text|words|director|file|address|hash|user|line|path|host|server|name`)
+	checked := 0
+	for _, a := range areas {
+		for _, k := range a.keys {
+			if k.set == nil || k.same == nil || free.MatchString(k.values) {
+				continue
+			}
+			checked++
+			for _, value := range []string{"?", "", "9x"} {
+				_, _, err := Load(write(t, "dataDir=/d\n"+k.name+"="+value), nil, nil)
+				if value == "" && err == nil { // nothing is one of the values
+					continue
+				}
+				if err == nil || !strings.Contains(err.Error(), "zoo.cfg:2: "+k.name+": ") {
+					t.Errorf("%s=%s (%s): %v", k.name, value, k.values, err)
+				}
+			}
+		}
+	}
+	if checked < 80 {
+		t.Errorf("only %d keys take something that can be wrong", checked)
+	}
+}
+
 // TestDefaultsAreTrue: what the table says of a default is what counts when nothing is set.
 func TestDefaultsAreTrue(t *testing.T) {
 	for _, a := range areas {
