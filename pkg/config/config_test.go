@@ -100,6 +100,8 @@ func TestWarnings(t *testing.T) {
 		{"no effect", "serverCnxnFactory=x", "zoo.cfg:2: serverCnxnFactory has no effect: there is one kind of client port"},
 		{"unknown", "foo=1", "zoo.cfg:2: foo is unknown, and ignored"},
 		{"set twice", "snapCount=5\n\nzookeeper.snapCount=6", "zoo.cfg:4: zookeeper.snapCount counts, and not snapCount at "},
+		{"another word for yes", "skipACL=true", "zoo.cfg:2: skipACL true has no effect: only the word yes has"},
+		{"another word for no", "forceSync=false", "zoo.cfg:2: forceSync false has no effect: only the word no has"},
 		{"too small a commit log", "commitLogCount=100", "zoo.cfg:2: commitLogCount 100 is less than 500, which counts"},
 		{"more than the whole snapshot", "snapshotSizeFactor=1.5", "zoo.cfg:2: snapshotSizeFactor 1.5 is more than 1: 0.33 counts"},
 		{"a leader without clients", "leaderServes=no", "zoo.cfg:2: leaderServes has no effect: this release does not have leaders without clients"},
@@ -112,7 +114,7 @@ func TestWarnings(t *testing.T) {
 			if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], c.want) {
 				t.Fatalf("warnings = %q, %v, want %q", warnings, err, c.want)
 			}
-			if cfg.CommitLogCount != 500 || cfg.SnapshotSizeFactor != 0.33 {
+			if cfg.SkipACL || !cfg.ForceSync || cfg.CommitLogCount != 500 || cfg.SnapshotSizeFactor != 0.33 {
 				t.Errorf("commitLogCount %d, snapshotSizeFactor %v", cfg.CommitLogCount, cfg.SnapshotSizeFactor)
 			}
 		})

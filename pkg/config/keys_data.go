@@ -37,7 +37,7 @@ var dataKeys = []key{
 		effect: "A sync of the log that takes longer is said in the log.", test: "pkg/daemon.TestSlowSyncIsSaid",
 	},
 	{
-		name: "forceSync", takes: yesNo(func(c *Config) *bool { return &c.ForceSync }), def: "yes",
+		name: "forceSync", takes: risky("no", func(c *Config) *bool { return &c.ForceSync }), def: "yes",
 		effect: "`no` acknowledges writes before they are on disk: they are lost with the power.", test: "pkg/daemon.TestForceSync",
 	},
 	{

@@ -14,7 +14,7 @@ var requestKeys = []key{
 		effect: "Refuses writes beyond a hard limit of a quota, and says in the log which go beyond a soft one.", test: "pkg/daemon.TestQuotas",
 	},
 	{
-		name: "skipACL", takes: yesNo(func(c *Config) *bool { return &c.SkipACL }), def: "no",
+		name: "skipACL", takes: risky("yes", func(c *Config) *bool { return &c.SkipACL }), def: "no",
 		effect: "`yes` permits everything to everybody.", test: "pkg/daemon.TestSkipACL",
 	},
 	{

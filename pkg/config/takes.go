@@ -179,6 +179,18 @@ func parseYesNo(v string) (bool, error) {
 
 func yesNo(field func(*Config) *bool) takes { return into("true, false", field, parseYesNo) }
 
+// risky takes yes or no, of which one makes the server less safe. ZooKeeper takes that one word for it, and any other for
+// the opposite; so a server that comes after it is no less safe than it was.
+func risky(word string, field func(*Config) *bool) takes {
+	return into("yes, no", field, func(v string) (bool, error) {
+		yes, err := parseYesNo(v)
+		if means := word == "yes"; err == nil && yes == means && v != word {
+			return !means, notice(fmt.Sprintf("%s has no effect: only the word %s has, as in ZooKeeper", v, word))
+		}
+		return yes, err
+	})
+}
+
 func list(field func(*Config) *[]string) takes {
 	return into("words, with commas between", field, func(v string) (words []string, err error) {
 		for _, word := range strings.Split(v, ",") {
