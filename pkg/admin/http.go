@@ -59,6 +59,7 @@ type HTTP struct {
 	CommandURL      string        // "/commands"
 	SnapshotEnabled bool          // admin.snapshot.enabled
 	SnapshotEvery   time.Duration // the shortest time between two snapshots over TCP
+	Patience        time.Duration // for a client that takes nothing of its answer
 
 	mu           sync.Mutex // guards what follows
 	lastSnapshot time.Time
@@ -103,6 +104,7 @@ func (h *HTTP) index(w http.ResponseWriter, r *http.Request) {
 
 func (h *HTTP) serve(w http.ResponseWriter, r *http.Request, local bool) {
 	name := strings.ToLower(r.PathValue("name"))
+	w = patient{w, http.NewResponseController(w), h.Patience}
 	c := &call{HTTP: h, r: r, w: w, status: http.StatusOK, command: findCommand(name), local: local, ids: h.Aliases}
 	if local {
 		c.ids = nil
@@ -127,6 +129,19 @@ func (h *HTTP) serve(w http.ResponseWriter, r *http.Request, local bool) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(c.status)
 	_, _ = w.Write(c.answer.text())
+}
+
+// patient is a connection that ends when its client takes nothing for too long, however long the whole answer takes.
+type patient struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	within  time.Duration
+}
+
+// Write implements io.Writer.
+func (p patient) Write(b []byte) (int, error) {
+	_ = p.control.SetWriteDeadline(time.Now().Add(p.within)) // a recorder has none
+	return p.ResponseWriter.Write(b)
 }
 
 // execute runs the command if whoever asks may run it now.

@@ -239,3 +239,47 @@ func TestEnsembleTellsOfItself(t *testing.T) {
 		t.Errorf("ruok without a quorum = %s", text)
 	}
 }
+
+// TestHostileAskers: what is no HTTP, what never ends and what never comes leaves the server as it was, and others are
+// answered meanwhile.
+func TestHostileAskers(t *testing.T) {
+	s := startWith(t, "4lw.commands.whitelist=*\nadmin.enableServer=true\nadmin.serverPort=0\nadmin.idleTimeout=200\n")
+	c, address := dial(t, s, client.Options{}), s.admin.commands.Addr().String()
+	send := func(to, text string) net.Conn {
+		nc, err := net.Dial("tcp", to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = nc.Close() })
+		_, _ = io.WriteString(nc, text) // it may be hung up on
+		return nc
+	}
+	answered := map[string]bool{ // and not only hung up on
+		"GET /commands/" + strings.Repeat("x", 100_000) + " HTTP/1.1\r\n\r\n": true, "\x00\xff\r\n\r\n": true,
+		"GET /commands/%2e%2e/%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n":                            true,
+		"POST /commands/shed HTTP/1.1\r\nHost: x\r\nAuthorization: digest a:b\r\nContent-Length: 100\r\n\r\n{": false,
+		"GET /commands/moni": false, "": false,
+	}
+	for text, want := range answered {
+		b, _ := io.ReadAll(send(address, text)) // to its end, which comes
+		if got := strings.HasPrefix(string(b), "HTTP/1.1 4"); want && !got {
+			t.Errorf("%.30q is answered by %.60q", text, b)
+		}
+	}
+	for range 100 { // more than may ask at one time, and they say nothing
+		send(address, "")
+	}
+	for _, word := range []string{"mnt", "mntr\x00\x00", "stmk\x00", "envienvienvi", "crstsrst"} {
+		nc := send(s.ClientAddr(), word)
+		if tc, ok := nc.(*net.TCPConn); ok {
+			_ = tc.CloseWrite()
+		}
+		_, _ = io.ReadAll(nc)
+	}
+	if _, _, err := c.Get(t.Context(), "/", false); err != nil {
+		t.Errorf("a client meanwhile: %v", err)
+	}
+	if status, _, _ := askTCP(t, s.admin.commands).ask("GET", "/commands/ruok", "", ""); status != 200 {
+		t.Errorf("ruok behind the silent = %d", status)
+	}
+}

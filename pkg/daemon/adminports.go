@@ -82,6 +82,7 @@ func (s *Server) serveAdmin() {
 		Source: s, Registry: s.registry, Trace: s.words.Load().Trace, Aliases: s.words.Load().Aliases, Stats: &s.adminStats,
 		CommandURL: cfg.AdminCommandURL, SnapshotEnabled: cfg.AdminSnapshotEnabled,
 		SnapshotEvery: cfg.AdminRateLimit / 1000, // see config.Admin
+		Patience:      cfg.AdminIdleTimeout,
 	}
 	metrics := http.NewServeMux()
 	metrics.Handle("/metrics", s.registry.Handler())
@@ -98,11 +99,60 @@ func (s *Server) serveAdmin() {
 		}
 		p.servers = append(p.servers, server)
 		s.goBackground(func() {
-			if err := server.Serve(port.listener); !errors.Is(err, http.ErrServerClosed) {
+			if err := server.Serve(newFew(port.listener)); !errors.Is(err, http.ErrServerClosed) {
 				s.log.Warn("an admin port has failed", "address", port.listener.Addr().String(), "err", err)
 			}
 		})
 	}
+}
+
+// mostAsking is how many connections each port has at one time; others wait to be accepted. Clients of the server need the
+// descriptors more.
+const mostAsking = 64
+
+// few accepts no more than mostAsking connections at one time.
+type few struct {
+	net.Listener
+	seats chan struct{}
+	ended chan struct{}
+	once  *sync.Once
+}
+
+func newFew(l net.Listener) few {
+	return few{l, make(chan struct{}, mostAsking), make(chan struct{}), new(sync.Once)}
+}
+
+// Accept implements net.Listener.
+func (f few) Accept() (net.Conn, error) {
+	select {
+	case f.seats <- struct{}{}:
+	case <-f.ended:
+		return nil, net.ErrClosed
+	}
+	c, err := f.Listener.Accept()
+	if err != nil {
+		<-f.seats
+		return nil, err
+	}
+	return &seated{Conn: c, leave: sync.OnceFunc(func() { <-f.seats })}, nil
+}
+
+// Close implements net.Listener.
+func (f few) Close() error {
+	f.once.Do(func() { close(f.ended) })
+	return f.Listener.Close()
+}
+
+// seated is a connection that gives its seat back.
+type seated struct {
+	net.Conn
+	leave func()
+}
+
+// Close implements net.Conn.
+func (s *seated) Close() error {
+	s.leave()
+	return s.Conn.Close()
 }
 
 // answerTime is for what is being answered when the server stops.
