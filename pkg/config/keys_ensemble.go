@@ -131,8 +131,8 @@ var ensembleKeys = []key{
 		effect: "How many committed txns are kept in memory to bring servers up to date.", test: "pkg/daemon.TestWaysToSynchronise",
 	},
 	{
-		name: "observer.syncEnabled", also: []string{"syncEnabled"}, takes: yesNo(func(c *Config) *bool { return &c.ObserverSyncEnabled }).yet(), def: "true",
-		effect: "`false` spares observers the log; they take the whole tree after a restart.", test: "pkg/daemon.TestObserverWithoutALog",
+		name: "observer.syncEnabled", also: []string{"syncEnabled"}, takes: yesNo(func(c *Config) *bool { return &c.ObserverSyncEnabled }), def: "true",
+		effect: "`false` spares observers the log: they write snapshots only, and a leader tells them the rest after a restart.", test: "pkg/daemon.TestObserverWithoutALog",
 	},
 	{
 		name: "observer.reconnectDelayMs", takes: millis(func(c *Config) *time.Duration { return &c.ObserverReconnectDelay }, 0), def: "0",

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -47,9 +46,6 @@ func writeManual() string {
 			if k.live {
 				effect += " (R)"
 			}
-			if k.unused {
-				effect = "None in this release: " + effect
-			}
 			if k.idle != "" {
 				effect = "None: " + k.idle + "."
 			}
@@ -79,21 +75,12 @@ func TestEffectsAreShown(t *testing.T) {
 				t.Errorf("%s: the effect is not told", k.name)
 			case k.idle != "" && !mayBeIdle(k.name):
 				t.Errorf("%s: must have an effect", k.name)
-			case slices.Contains(unshown, k.name):
-				if sets(source(t, tests, k.test), &k) {
-					t.Errorf("%s is shown, and listed as if it were not", k.name)
-				}
 			case k.test != "" && !sets(source(t, tests, k.test), &k):
 				t.Errorf("%s: %s is not there, or its file does not set the key", k.name, k.test)
 			}
 		}
 	}
 }
-
-// unshown are keys whose tests are yet to be written. Nothing may be added.
-var unshown = strings.Fields(`
-	observer.syncEnabled
-`)
 
 // idleKeys are those of which it is known that nothing could come of them here, whatever their values.
 var idleKeys = regexp.MustCompile(`^(serverCnxnFactory|nio\..*|netty\..*|commitProcessor\..*|jmx.*|jvm\..*` + // Java's threads and machine

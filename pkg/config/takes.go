@@ -17,7 +17,6 @@ type takes struct {
 	set    func(c *Config, text string) error
 	same   func(a, b *Config) bool // whether two configurations have one value; nil = it stands in none
 	copy   func(to, from *Config)
-	unused bool // see yet
 }
 
 // notice is a reader's way to say that a value is taken, but not as it stands, or not at all.
@@ -45,19 +44,6 @@ func into[T any](values string, field func(*Config) *T, parse func(text string) 
 // or gives a value other words.
 func (t takes) or(values string) takes {
 	t.values = values
-	return t
-}
-
-// yet says of a value that is checked that it changes nothing so far.
-func (t takes) yet() takes {
-	set := t.set
-	t.unused = true
-	t.set = func(c *Config, v string) error {
-		if err := set(c, v); err != nil {
-			return err
-		}
-		return notice("has no effect in this release")
-	}
 	return t
 }
 

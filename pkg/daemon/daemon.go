@@ -175,6 +175,7 @@ func (s *Server) recover(fs vfs.FS) (*datadir.Recovered, error) {
 		DataDir: s.cfg.DataDir, LogDir: s.cfg.DataLogDir,
 		PreAllocSize: fileSize(&s.cfg), SnapCount: s.cfg.SnapCount, SnapSizeLimit: limitOf(s.cfg.SnapSizeLimit),
 		Compression: compressions[s.cfg.SnapshotCompression], NoLastZxid: !s.cfg.SerializeLastZxid,
+		NoLog:    s.observes() && !s.cfg.ObserverSyncEnabled,
 		SlowSync: s.cfg.FsyncWarning, Clock: s.clock,
 		MaxRecord: maxEntry(&s.cfg), CommitLog: s.cfg.CommitLogCount,
 		ForceSync: s.cfg.ForceSync, Digest: s.cfg.DigestEnabled, Sole: s.cfg.Members == nil,

@@ -25,6 +25,15 @@ func (s *Server) id() ensemble.ID {
 	return s.cfg.MyID
 }
 
+// observes tells whether this server has no vote.
+func (s *Server) observes() bool {
+	if s.cfg.Members == nil {
+		return false
+	}
+	self, _ := s.cfg.Members.Member(s.cfg.MyID)
+	return self.Role == ensemble.Observer
+}
+
 // node returns the state machine of this server, as its disk has left it.
 func (s *Server) node(rec *datadir.Recovered) *zab.Node {
 	start := s.startOf(rec)

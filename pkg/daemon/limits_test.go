@@ -106,6 +106,37 @@ func TestRequestThrottle(t *testing.T) {
 	}
 }
 
+// TestRequestsUnderWayAreBounded: however many clients ask, no more are under way than may be, and all are answered.
+func TestRequestsUnderWayAreBounded(t *testing.T) {
+	s, hold, release := onSlowDisk(t, "request_throttle_max_requests=3\nrequest_throttle_stall_time=60000")
+	if _, err := dial(t, s, client.Options{Timeout: time.Hour}).Create(t.Context(), "/n", nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	var conns []*client.Conn
+	for range 8 {
+		conns = append(conns, dial(t, s, client.Options{Timeout: time.Hour}))
+	}
+	hold()
+	var calls []*client.Call
+	for _, c := range conns {
+		calls = append(calls, set(c, "/n", 1))
+	}
+	st := &s.pipeline.Stats
+	await(func() bool { return st.Throttled.Load() == 5 })
+	if got := st.Outstanding.Load(); got != 3 {
+		t.Errorf("%d are under way", got)
+	}
+	release()
+	for i, call := range calls {
+		if _, err := conns[i].Wait(t.Context(), call); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := st.Outstanding.Load(); got != 0 {
+		t.Errorf("%d are left", got)
+	}
+}
+
 func TestThrottledOps(t *testing.T) {
 	s, hold, release := onSlowDisk(t, "request_throttle_max_requests=1\nrequest_throttle_stall_time=1\nthrottled_op_wait_time=2")
 	busy, waiting := dial(t, s, client.Options{Timeout: time.Hour}), dial(t, s, client.Options{Timeout: time.Hour})

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -181,5 +182,50 @@ func TestObserverWaits(t *testing.T) {
 	}
 	if took := time.Since(begun); took < 300*time.Millisecond {
 		t.Errorf("it serves again after %v", took)
+	}
+}
+
+// TestObserverWithoutALog: it writes snapshots only, and after a restart the leader tells it the rest.
+func TestObserverWithoutALog(t *testing.T) {
+	for lines, logs := range map[string]bool{"observer.syncEnabled=true": true, "observer.syncEnabled=false": false} {
+		h := newHosts(t, 3, 1)
+		h.lines = lines + "\nsnapCount=20"
+		h.start(1, 2, 3, 4)
+		leader := h.awaitLeader(1, 2, 3)
+		h.await(4, zab.Observing)
+		write := func() {
+			c := h.connect(leader, client.Options{Timeout: time.Minute})
+			if _, err := c.Create(t.Context(), "/n", nil, 0); err != nil && !errors.Is(err, proto.NodeExists) {
+				t.Fatal(err)
+			}
+			for range 100 {
+				if _, err := c.Set(t.Context(), "/n", nil, -1); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		read := func(want int32) {
+			t.Helper()
+			c := h.connect(4, client.Options{})
+			if err := c.Sync(t.Context(), "/"); err != nil {
+				t.Fatal(err)
+			}
+			if _, st, err := c.Get(t.Context(), "/n", false); err != nil || st.Version != want {
+				t.Errorf("%s: version %d, %v, want %d", lines, st.Version, err, want)
+			}
+		}
+		write()
+		read(100)
+		h.stop(4)
+		if got := files(t, h.dirs[4], "log.*"); len(got) > 0 != logs {
+			t.Errorf("%s: logs %v", lines, got)
+		}
+		if got := files(t, h.dirs[4], "snapshot.*"); len(got) < 2 {
+			t.Errorf("%s: snapshots %v", lines, got)
+		}
+		write()
+		h.start(4)
+		h.await(4, zab.Observing)
+		read(200)
 	}
 }

@@ -27,6 +27,9 @@ func (d *Dir) Truncate(z proto.Zxid) (last proto.Zxid, base bool, err error) {
 	if d.log == nil {
 		return 0, false, errNotLoaded
 	}
+	if d.o.NoLog { // what was not logged cannot be cut back to
+		return 0, false, nil
+	}
 	if err := d.log.Sync(); err != nil {
 		return 0, false, err
 	}
