@@ -54,6 +54,8 @@ func TestSettingsOfAMember(t *testing.T) {
 		init: 300 * sec, sync: 150 * sec, minNote: 200 * ms, maxNote: 60 * sec, snaps: 10, diffs: 100,
 		first: 300 * sec, hello: 150 * sec, connect: 300 * sec, cnx: 5 * sec,
 	}
+	open := []net.Listener{listen(t, "127.0.0.1:0")}
+	defer closeAll(open)
 	for lines, change := range map[string]func(*outcome){
 		"":            func(*outcome) {},
 		"initLimit=2": func(o *outcome) { o.init, o.first, o.connect = 6*sec, 6*sec, 6*sec },
@@ -70,12 +72,10 @@ func TestSettingsOfAMember(t *testing.T) {
 		cfg, _ := member(t, lines)
 		s := &Server{cfg: cfg, log: quiet().Log}
 		z := s.startOf(&datadir.Recovered{})
-		n, err := s.network(t.Context(), &Options{})
+		n, err := s.network(t.Context(), &Options{Quorum: open, Election: open})
 		if err != nil {
 			t.Fatal(err)
 		}
-		closeAll(n.Quorum)
-		closeAll(n.Election)
 		got := outcome{
 			z.InitLimit, z.SyncLimit, z.MinNotification, z.MaxNotification, z.EpochLimit, z.Redial, z.ObserverPause, z.MaxSnaps, z.MaxDiffs,
 			n.FirstPacket, n.HelloTimeout, n.ConnectTimeout, n.CnxTimeout, n.InTurn, n.FollowerDelay, n.LeaderDelay,
