@@ -120,7 +120,7 @@ func cmpOr(text, instead string) string {
 	return text
 }
 
-const aWriteMoves = ` prep_processor_request_queued prep_processor_queue_size prep_process_time outstanding_changes_queued
+const aWriteMoves = ` prep_processor_request_queued prep_processor_queue_size outstanding_changes_queued
 	sync_processor_request_queued sync_processor_queue_size sync_processor_batch_size sync_processor_queue_time_ms sync_process_time
 	fsynctime sync_processor_queue_flush_time_ms sync_processor_queue_and_flush_time_ms proposal_count commit_count
 	request_commit_queued commit_commit_proc_req_queued write_commit_proc_issued write_batch_time_in_commit_processor
@@ -136,6 +136,12 @@ var alone = []mover{
 		num_alive_connections global_sessions op_count_create_session op_count_total packets_received packets_sent open_file_descriptor_count` + aWriteMoves},
 	{"it makes a node", create("/a", 300_000, 0), `znode_count approximate_data_size tree_memory_bytes write_per_namespace op_count_create bytes_received_count
 		response_bytes last_client_response_size max_client_response_size min_client_response_size outstanding_changes_removed` + aWriteMoves},
+	{"it writes a few times", func(sc *scene) {
+		for range 20 {
+			_, err := sc.c.Set(sc.t.Context(), "/a", nil, -1)
+			sc.must(err)
+		}
+	}, "prep_process_time"},
 	{"it makes an ephemeral", create("/e", 0, proto.FlagEphemeral), "ephemerals_count"},
 	{"it reads a node", call(proto.OpGetData, &proto.ReadRequest{Path: "/a"}), "readlatency read_per_namespace op_count_get_data last_client_response_size max_client_response_size"},
 	{"it asks whether a node is there", call(proto.OpExists, &proto.ReadRequest{Path: "/a"}), "op_count_exists"},

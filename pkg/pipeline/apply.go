@@ -31,6 +31,7 @@ type applier struct {
 	taken   []txn.Delivery // the turn's half of the swap
 	came    time.Duration  // when the first of them was delivered
 	step    stepCounts
+	wall    wallClock
 	spaces  namespaces // of writes
 	awaited proto.Zxid // the replicator wants to know when the tree has it; 0 = nothing
 	txn     txn.Txn
@@ -143,7 +144,8 @@ func (p *Pipeline) Run() {
 // applyTurn does all that has come.
 func (p *Pipeline) applyTurn() {
 	a := &p.apply
-	a.busy.since.Store(int64(p.cfg.Clock()) + 1)
+	now := p.cfg.Clock()
+	a.busy.since.Store(int64(now) + 1)
 	a.mu.Lock()
 	a.queue, a.taken, a.came = a.taken[:0], a.queue, a.queued
 	orders := a.orders
@@ -152,11 +154,12 @@ func (p *Pipeline) applyTurn() {
 	p.Stats.DeliverBatch.Observe(int64(len(a.taken)))
 	done := 0
 	for _, o := range orders {
-		p.applyAll(a.taken[done:o.behind])
+		p.applyAll(a.taken[done:o.behind], now)
 		done = o.behind
 		o.do()
+		now = p.cfg.Clock()
 	}
-	p.applyAll(a.taken[done:])
+	p.applyAll(a.taken[done:], now)
 	clear(a.taken)
 	a.busy.since.Store(0)
 }
@@ -170,18 +173,21 @@ func (p *Pipeline) Close() {
 	<-p.apply.done
 }
 
-func (p *Pipeline) applyAll(ds []txn.Delivery) {
+// applyAll applies deliveries, beginning now.
+func (p *Pipeline) applyAll(ds []txn.Delivery, now time.Duration) {
 	for len(ds) > 0 {
 		n := min(len(ds), stepSize)
-		p.applyStep(ds[:n])
+		p.applyStep(ds[:n], now)
 		p.flushTouched()
 		p.report()
-		ds = ds[n:]
+		if ds = ds[n:]; len(ds) > 0 {
+			now = p.cfg.Clock()
+		}
 	}
 }
 
-func (p *Pipeline) applyStep(ds []txn.Delivery) {
-	p.beginStep()
+func (p *Pipeline) applyStep(ds []txn.Delivery, now time.Duration) {
+	p.beginStep(now)
 	defer p.endStep()
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -16,10 +16,28 @@ type stepCounts struct {
 	drained int64 // sessions that have nothing more to wait for
 }
 
-func (p *Pipeline) beginStep() {
+// beginStep begins to count at a time of the pipeline's clock.
+func (p *Pipeline) beginStep(now time.Duration) {
 	a := &p.apply
-	a.since = p.cfg.Clock()
-	a.step = stepCounts{waited: (a.since - a.came).Milliseconds(), wall: p.cfg.WallMillis()}
+	a.since = now
+	a.step = stepCounts{waited: (now - a.came).Milliseconds(), wall: a.wall.at(now, p.cfg.WallMillis)}
+}
+
+// wallClock knows the time of day from a clock that is read anyway, and looks again once in a while.
+type wallClock struct {
+	looked time.Duration
+	ahead  int64 // milliseconds, of that clock
+	known  bool
+}
+
+// wallAge is for how long a look at the time of day is good enough for a count.
+const wallAge = 100 * time.Millisecond
+
+func (w *wallClock) at(now time.Duration, look func() int64) (millis int64) {
+	if !w.known || now-w.looked > wallAge {
+		*w = wallClock{now, look() - now.Milliseconds(), true}
+	}
+	return now.Milliseconds() + w.ahead
 }
 
 func (p *Pipeline) endStep() {
@@ -30,12 +48,29 @@ func (p *Pipeline) endStep() {
 	st.QueuesDrained.Observe(s.drained)
 }
 
-// countPrepared counts n requests that were prepared since an instant of the pipeline's clock. The peer loop calls it.
-func (p *Pipeline) countPrepared(n int64, begun time.Duration) {
+// prepareSample is of how many small batches one is timed, for all of them: reading the clock takes longer than many a
+// request.
+const (
+	prepareSample = 16
+	smallBatch    = 8
+)
+
+// timesPrepare tells whether a batch of n requests is to be timed.
+func (p *Pipeline) timesPrepare(n int) bool {
+	p.batches++
+	return n > smallBatch || p.batches%prepareSample == 1
+}
+
+// countPrepared counts n requests that were prepared, since an instant of the pipeline's clock if they are timed. The
+// peer loop calls it.
+func (p *Pipeline) countPrepared(n int64, timed bool, begun time.Duration) {
 	st := &p.Stats
 	st.Prepared.Add(n)
 	st.PrepareBatch.Observe(n)
-	st.PrepareTime.ObserveN((p.cfg.Clock()-begun).Milliseconds()/max(n, 1), n)
+	if p.untimed += n; timed {
+		st.PrepareTime.ObserveN((p.cfg.Clock()-begun).Milliseconds()/max(n, 1), p.untimed)
+		p.untimed = 0
+	}
 	queued, removed := p.prepper.Changes()
 	st.ChangesQueued.Add(queued - p.queued)
 	st.ChangesRemoved.Add(removed - p.removed)

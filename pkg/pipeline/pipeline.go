@@ -70,7 +70,8 @@ type Pipeline struct {
 	mu   sync.RWMutex // the tree's, and which it is
 	tree *tree.Tree
 
-	queued, removed int64 // the peer loop's: prep.Prepper.Changes as they are counted
+	queued, removed  int64 // the peer loop's: prep.Prepper.Changes as they are counted
+	batches, untimed int64 // likewise: batches prepared, and requests whose time is yet to be told
 
 	newest *term // the peer loop's: the term of the last Serve, until Unserve
 	leads  bool  // the peer loop's: the next term is a leader's
@@ -138,7 +139,10 @@ func (p *Pipeline) stopped() bool {
 
 // Prepare appends the entry of each slot's request to dst (peer.Service).
 func (p *Pipeline) Prepare(dst []txn.Entry, slots []txn.Slot) []txn.Entry {
-	now, begun := p.cfg.WallMillis(), p.cfg.Clock()
+	now, timed, begun := p.cfg.WallMillis(), p.timesPrepare(len(slots)), time.Duration(0)
+	if timed {
+		begun = p.cfg.Clock()
+	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	for _, s := range slots {
@@ -150,7 +154,7 @@ func (p *Pipeline) Prepare(dst []txn.Entry, slots []txn.Slot) []txn.Entry {
 		}
 		dst = append(dst, p.prepper.Prepare(s.Request, s.Zxid, now))
 	}
-	p.countPrepared(int64(len(slots)), begun)
+	p.countPrepared(int64(len(slots)), timed, begun)
 	return dst
 }
 
