@@ -52,7 +52,7 @@ func TestAuthentication(t *testing.T) {
 				t.Fatalf("create = %v, want %v", err, c.write)
 			}
 			if errors.Is(err, proto.SessionClosedRequireSasl) {
-				if err := conn.Ping(ctx); !errors.Is(err, io.EOF) {
+				if err := conn.Broken(); !errors.Is(err, io.EOF) {
 					t.Fatalf("afterwards: %v", err)
 				}
 			}
