@@ -36,6 +36,7 @@ type probe struct {
 	session  int64
 	password []byte
 	withZxid bool
+	base     proto.Zxid // zxids are told as steps from there
 	anyOrder bool       // events before a reply are sorted
 	sent     []proto.Op // ops whose reply is outstanding
 	last     proto.Zxid // of the last reply
@@ -165,7 +166,7 @@ func (p *probe) call(op proto.Op, body record) string {
 func (p *probe) reply(op proto.Op, h proto.ReplyHeader, body []byte) string {
 	out := fmt.Sprintf("err %d", h.Err)
 	if p.withZxid {
-		out += fmt.Sprintf(" zxid %#x", int64(h.Zxid))
+		out += " zxid " + p.zxid(h.Zxid)
 	}
 	if want := p.xid - int32(len(p.sent)); h.Xid != want && h.Xid != -2 {
 		out += fmt.Sprintf(" xid %d instead of %d", h.Xid, want)
@@ -219,6 +220,13 @@ func sorted(names []string) []string {
 	return names
 }
 
+func (p *probe) zxid(z proto.Zxid) string {
+	if z > 0 {
+		z -= p.base
+	}
+	return fmt.Sprintf("%#x", int64(z))
+}
+
 func (p *probe) stat(d *jute.Decoder) string {
 	var s proto.Stat
 	if s.Decode(d) != nil {
@@ -228,7 +236,7 @@ func (p *probe) stat(d *jute.Decoder) string {
 		if !p.withZxid {
 			return ""
 		}
-		return fmt.Sprintf("%#x", int64(z))
+		return p.zxid(z)
 	}
 	return fmt.Sprintf("{c %s m %s p %s version %d %d %d owner %s length %d children %d}", z(s.Czxid), z(s.Mzxid), z(s.Pzxid),
 		s.Version, s.Cversion, s.Aversion, p.name(s.EphemeralOwner), s.DataLength, s.NumChildren)

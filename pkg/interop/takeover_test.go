@@ -29,7 +29,8 @@ func TestJavaTakesOver(t *testing.T) {
 				s.noDigestMismatch(t)
 			}
 		}
-		y.turns(dice{rand.New(rand.NewPCG(uint64(i), 1)), "/turn" + string(rune('0'+i)), false})
+		d := dice{rand.New(rand.NewPCG(uint64(i), 1)), "/turn" + string(rune('0'+i)), false}
+		y.perform(d.root, d.moves())
 		open := y.session(20000) // its ephemerals live on, for its client may come back
 		y.all(open, create("/left"+string(rune('0'+i)), "", 1), request{proto.OpSync, &proto.PathRequest{Path: "/"}})
 	}
@@ -40,7 +41,9 @@ var names = regexp.MustCompile(`"([^"]+)"`)
 // dump describes every node: data, Stat and ACL.
 func (y *story) dump() []string {
 	p := y.session(10000)
-	p.call(proto.OpAuth, auth("digest", "u:p").body)
+	for on := range 3 {
+		p.call(proto.OpAuth, identity(on).body)
+	}
 	var out []string
 	var walk func(path string)
 	walk = func(path string) {
