@@ -134,6 +134,7 @@ type Ensemble struct {
 	ForceSnapshotSync      bool
 	MaxConcurrentSnapSyncs int
 	MaxConcurrentDiffSyncs int
+	LeaderServes           bool // clients, too
 	ObserverSyncEnabled    bool // observers write logs and snapshots
 	ObserverElectionDelay  time.Duration
 	ObserverReconnectDelay time.Duration
@@ -168,7 +169,7 @@ func Default() Config {
 			FollowerNodelay: true, LeaderNodelay: true,
 			MaxTimeToWaitForEpoch: -time.Millisecond, SnapshotSizeFactor: snapshotShare,
 			MaxConcurrentSnapSyncs: 10, MaxConcurrentDiffSyncs: 100,
-			ObserverSyncEnabled: true,
+			ObserverSyncEnabled: true, LeaderServes: true,
 		},
 	}
 }

@@ -64,8 +64,8 @@ var ensembleKeys = []key{
 		effect: "Requests to change the members are refused in this release.", test: "pkg/config.TestKeysOfLaterReleases",
 	},
 	{
-		name: "leaderServes", takes: later("leaders without clients", "yes"), def: "yes",
-		effect: "A leader always serves clients in this release.", test: "pkg/config.TestKeysOfLaterReleases",
+		name: "leaderServes", takes: yesNo(func(c *Config) *bool { return &c.LeaderServes }), def: "yes",
+		effect: "`no` lets no client in while a server leads an ensemble, so that it has only that to do.", test: "pkg/daemon.TestLeaderWithoutClients",
 	},
 	{
 		name: "cnxTimeout", takes: millis(func(c *Config) *time.Duration { return &c.CnxTimeout }, 1), def: "5000",

@@ -14,7 +14,6 @@ localSessionsUpgradingEnabled=true
 observerMasterPort=2191
 observerMaster.sizeLimit=1
 reconfigEnabled=true
-leaderServes=no
 connection_throttle_local_session_weight=2
 readonlymode.enabled=true
 pathStats.enabled=true

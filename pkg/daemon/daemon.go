@@ -251,7 +251,8 @@ func (s *Server) assemblePipeline(rec *datadir.Recovered) {
 		Clock:      s.clock,
 		WallMillis: func() int64 { return time.Now().UnixMilli() },
 		Auth:       cfg.Auth(), EagerACL: cfg.EagerACLCheck && cfg.Members != nil,
-		Limits: requestLimits(cfg), EventBytes: cfg.NotificationBytes,
+		OnlyFollowersServe: !cfg.LeaderServes && cfg.Members != nil,
+		Limits:             requestLimits(cfg), EventBytes: cfg.NotificationBytes,
 		Audit: s.audit, AuditUser: serverUser(),
 		Reaping: pipeline.Reaping{
 			Interval: cfg.ContainerCheckInterval, PerMinute: cfg.ContainerMaxPerMinute, NeverUsed: cfg.ContainerMaxNeverUsed,

@@ -229,3 +229,18 @@ func TestObserverWithoutALog(t *testing.T) {
 		read(200)
 	}
 }
+
+func TestLeaderWithoutClients(t *testing.T) {
+	h := newHosts(t, 3, 0)
+	h.lines = "leaderServes=no"
+	h.start(1, 2, 3)
+	leader := h.awaitLeader(1, 2, 3)
+	if c, err := client.Dial(t.Context(), h.running[leader].ClientAddr(), client.Options{}); err == nil {
+		c.Close()
+		t.Error("the leader serves a client")
+	}
+	c := h.connect(leader%3+1, client.Options{})
+	if _, err := c.Create(t.Context(), "/n", nil, 0); err != nil {
+		t.Errorf("a follower's client: %v", err)
+	}
+}

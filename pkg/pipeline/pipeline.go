@@ -41,18 +41,19 @@ type Replicator interface {
 
 // Config is what a Pipeline needs.
 type Config struct {
-	Tree       *tree.Tree
-	Prepper    *prep.Prepper
-	IDs        *session.IDs
-	Clock      func() time.Duration // monotonic, since the server's start
-	WallMillis func() int64         // the time that txns carry
-	Auth       auth.Options
-	EagerACL   bool   // what the ACLs forbid here does not go to the leader
-	Limits     Limits // may change later: SetLimits
-	EventBytes int    // of notifications that may wait for one connection
-	Reaping    Reaping
-	Audit      *audit.Log // of what clients change; nil = none is kept
-	AuditUser  string     // who this server is in it
+	Tree               *tree.Tree
+	Prepper            *prep.Prepper
+	IDs                *session.IDs
+	Clock              func() time.Duration // monotonic, since the server's start
+	WallMillis         func() int64         // the time that txns carry
+	Auth               auth.Options
+	OnlyFollowersServe bool   // and observers: no client is let in while this server leads
+	EagerACL           bool   // what the ACLs forbid here does not go to the leader
+	Limits             Limits // may change later: SetLimits
+	EventBytes         int    // of notifications that may wait for one connection
+	Reaping            Reaping
+	Audit              *audit.Log // of what clients change; nil = none is kept
+	AuditUser          string     // who this server is in it
 	// ServeWait is how long a handshake waits for clients to be served; 0 = a second.
 	ServeWait time.Duration
 }

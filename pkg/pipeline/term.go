@@ -185,6 +185,9 @@ func (p *Pipeline) Admit(c *Client) bool {
 			t, begun = p.current()
 		}
 	}
+	if t.leads && p.cfg.OnlyFollowersServe {
+		return false
+	}
 	c.term, c.now = t, p.cfg.Clock()
 	return true
 }
