@@ -59,17 +59,18 @@ func TestRequestThrottle(t *testing.T) {
 		{"its connection goes", most, true, true, false},
 		{"and nobody looks", most + "request_stale_connection_check=false", true, false, true},
 		{"and it counts all the same", most + "request_throttle_drop_stale=false", true, false, true},
-		{"for longer than its session may be silent", most + "request_stale_latency_check=true\ntickTime=10", false, true, false},
+		{"for longer than its session may be silent", most + "request_stale_latency_check=true\nminSessionTimeout=1500", false, true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s, hold, release := onSlowDisk(t, c.lines)
-			busy, waiting := dial(t, s, client.Options{Timeout: time.Hour}), dial(t, s, client.Options{Timeout: time.Millisecond})
+			busy := dial(t, s, client.Options{Timeout: time.Hour})
 			for _, path := range []string{"/busy", "/n"} {
 				if _, err := busy.Create(t.Context(), path, nil, 0); err != nil {
 					t.Fatal(err)
 				}
 			}
+			waiting := dial(t, s, client.Options{Timeout: time.Millisecond}) // as long as the server lets it
 			hold()
 			set(busy, "/busy", 1)
 			last := set(busy, "/busy", 1)
