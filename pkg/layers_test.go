@@ -33,11 +33,11 @@ var layers = map[string]string{
 	"server":   "jute proto limit pipeline metrics",
 	"metrics":  "", "admin": "metrics", "audit": "metrics",
 	// assembly
-	"invariant": "", "turn": "", "systemd": "", "config": "ensemble auth",
+	"invariant": "", "turn": "", "systemd": "", "exit": "", "config": "ensemble auth",
 	"daemon": "jute proto txn session limit auth watch tree prep serve ensemble election zab peer vfs txnlog snapshot datadir pipeline " +
-		"server metrics admin audit systemd config",
+		"server metrics admin audit systemd config exit",
 	// users
-	"client": "jute proto", "lab": "", "load": "proto client lab",
+	"client": "jute proto", "ctl": "config exit", "lab": "", "load": "proto client lab",
 	// proof: tests that run the binary
 	"interop": "jute proto client load", "e2e": "client load",
 }
@@ -51,6 +51,7 @@ var impure = strings.Fields("os net log log/slog sync sync/atomic math/rand math
 // only says which package alone may import a library.
 var only = map[string]string{
 	"github.com/spf13/viper":              "config",
+	"github.com/spf13/cobra":              "ctl",
 	"github.com/prometheus/client_golang": "metrics",
 	"github.com/coreos/go-systemd":        "systemd",
 	"github.com/hashicorp/go-sockaddr":    "config",

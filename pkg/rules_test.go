@@ -2,6 +2,7 @@ package pkg
 
 import (
 	"bytes"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -12,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/zabd/zabd/pkg/exit"
 )
 
 const (
@@ -164,9 +167,9 @@ func TestReadmeNamesTheCommands(t *testing.T) {
 	}
 }
 
-// TestExitCodesAreDocumented compares the table of package daemon with the manual and the unit.
+// TestExitCodesAreDocumented compares the table of package exit with the manual and the unit.
 func TestExitCodesAreDocumented(t *testing.T) {
-	code, err := os.ReadFile("daemon/main.go")
+	code, err := os.ReadFile("exit/exit.go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,9 +177,17 @@ func TestExitCodesAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range regexp.MustCompile(`(?m)^\texit\w+ += (\d+)`).FindAllSubmatch(code, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\t\w+ += (\d+)`).FindAllSubmatch(code, -1) {
 		if !bytes.Contains(manual, []byte("| "+string(m[1])+" |")) {
 			t.Errorf("docs/operations.md has no row for exit code %s", m[1])
 		}
+	}
+	unit, err := os.ReadFile("../packaging/systemd/zabd.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "RestartPreventExitStatus=" + strings.Trim(fmt.Sprint(exit.Final()), "[]")
+	if !bytes.Contains(unit, []byte(want+"\n")) {
+		t.Errorf("the unit does not say %s", want)
 	}
 }

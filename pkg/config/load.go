@@ -47,17 +47,17 @@ func Load(file string, env []string, flags map[string]string) (cfg Config, warni
 	return load(thisHost(), file, env, flags)
 }
 
+// Check is Load for those who only want to know: it writes no file myid.
+func Check(file string, env []string, flags map[string]string) (cfg Config, warnings []string, err error) {
+	h := thisHost()
+	h.store = nil
+	return load(h, file, env, flags)
+}
+
 func load(h host, file string, env []string, flags map[string]string) (Config, []string, error) {
-	l := &loader{host: h, file: file, values: viper.NewWithOptions(viper.KeyDelimiter(delimiter)), from: make(map[string]origin)}
-	if err := l.mergeScripts(env); err != nil {
+	l, err := gather(h, file, env, flags)
+	if err != nil {
 		return Config{}, nil, err
-	}
-	if err := l.mergeFile(); err != nil {
-		return Config{}, nil, err
-	}
-	l.mergeEnvironment(env)
-	for _, key := range slices.Sorted(maps.Keys(flags)) {
-		l.merge(key, flags[key], fromFlags)
 	}
 	cfg := Default()
 	for _, step := range []func(*Config) error{l.setAll, l.check, l.join} {
@@ -66,6 +66,22 @@ func load(h host, file string, env []string, flags map[string]string) (Config, [
 		}
 	}
 	return cfg, l.warnings, nil
+}
+
+// gather lays the sources over each other.
+func gather(h host, file string, env []string, flags map[string]string) (*loader, error) {
+	l := &loader{host: h, file: file, values: viper.NewWithOptions(viper.KeyDelimiter(delimiter)), from: make(map[string]origin)}
+	if err := l.mergeScripts(env); err != nil {
+		return nil, err
+	}
+	if err := l.mergeFile(); err != nil {
+		return nil, err
+	}
+	l.mergeEnvironment(env)
+	for _, key := range slices.Sorted(maps.Keys(flags)) {
+		l.merge(key, flags[key], fromFlags)
+	}
+	return l, nil
 }
 
 func (l *loader) mergeFile() error {

@@ -24,7 +24,7 @@ import (
 type host struct {
 	readFile  func(path string) ([]byte, error)
 	target    func(path string) (string, error)                   // where links lead
-	store     func(path string, content []byte, mkdir bool) error // durably, the whole or nothing
+	store     func(path string, content []byte, mkdir bool) error // durably, the whole or nothing; nil = nothing is to change
 	addresses func() ([]netip.Addr, error)                        // of the interfaces
 	resolve   func(ctx context.Context, name string) ([]netip.Addr, error)
 }
@@ -98,12 +98,16 @@ func (l *loader) storeID(c *Config, own serverLine) error {
 	if most := mostID(c); int(own.member.ID) > most {
 		return &Error{Source: path, Reason: fmt.Sprintf("this is server %d, and extendedTypesEnabled needs ids from 1 to %d", own.member.ID, most)}
 	}
-	if err := l.host.store(path, fmt.Appendln(nil, own.member.ID), c.DatadirAutocreate); err != nil {
-		return fmt.Errorf("config: write %s: %w", path, err)
-	}
 	how := "has an address of this host"
 	if l.givenID != "" {
 		how = "is the server of " + imageID
+	}
+	if l.host.store == nil {
+		l.warn(own.origin, how+": the server will write its id into "+path)
+		return nil
+	}
+	if err := l.host.store(path, fmt.Appendln(nil, own.member.ID), c.DatadirAutocreate); err != nil {
+		return fmt.Errorf("config: write %s: %w", path, err)
 	}
 	l.warn(own.origin, how+": its id is now in "+path)
 	return nil

@@ -16,6 +16,7 @@ import (
 
 	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/config"
+	"github.com/zabd/zabd/pkg/exit"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/zab"
 )
@@ -131,7 +132,7 @@ func TestAdminPorts(t *testing.T) {
 	if st, err := os.Stat(cfg.ControlSocket); err != nil || st.Mode().Perm() != 0o660 {
 		t.Errorf("the control socket: %v, %v", st.Mode(), err)
 	}
-	if _, err := Start(ctx, loadConfig(t, "controlSocket="+cfg.ControlSocket), quiet()); exitCode(err) != exitPort {
+	if _, err := Start(ctx, loadConfig(t, "controlSocket="+cfg.ControlSocket), quiet()); exitCode(err) != exit.Port {
 		t.Errorf("a second server on the socket: %v", err)
 	}
 	snapshots(t, tcp, cfg.DataDir)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/zabd/zabd/pkg/audit"
 	"github.com/zabd/zabd/pkg/client"
+	"github.com/zabd/zabd/pkg/exit"
 	"github.com/zabd/zabd/pkg/proto"
 )
 
@@ -94,7 +95,7 @@ func (m *memory) Close() error { return nil }
 // TestAuditLogHasAPlace: without a file it goes to the journal, and without a journal the server does not start.
 func TestAuditLogHasAPlace(t *testing.T) {
 	cfg := loadConfig(t, "audit.enable=true\n")
-	if _, err := Start(t.Context(), cfg, quiet()); exitCode(err) != exitConfig || !strings.Contains(err.Error(), "audit.file must name a file") {
+	if _, err := Start(t.Context(), cfg, quiet()); exitCode(err) != exit.Config || !strings.Contains(err.Error(), "audit.file must name a file") {
 		t.Errorf("without a place: %v", err)
 	}
 	o, journal := quiet(), &memory{}
@@ -110,7 +111,7 @@ func TestAuditLogHasAPlace(t *testing.T) {
 		t.Errorf("the journal has %+v", journal.events)
 	}
 	cfg.AuditFile = filepath.Join(t.TempDir(), "none", "audit.log")
-	if _, err := Start(t.Context(), cfg, o); exitCode(err) != exitConfig || !strings.Contains(err.Error(), "audit.file") {
+	if _, err := Start(t.Context(), cfg, o); exitCode(err) != exit.Config || !strings.Contains(err.Error(), "audit.file") {
 		t.Errorf("a file that cannot be made: %v", err)
 	}
 }

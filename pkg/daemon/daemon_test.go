@@ -16,6 +16,7 @@ import (
 	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/datadir"
+	"github.com/zabd/zabd/pkg/exit"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/vfs"
 )
@@ -89,7 +90,7 @@ func TestFailingDiskEndsTheServer(t *testing.T) {
 			lost := c.Go(proto.OpSetData, &proto.SetDataRequest{Path: "/n", Data: []byte("1"), Version: -1}, nil)
 			failure := <-s.Failed()
 			var diskErr *datadir.DiskError
-			if !errors.As(failure, &diskErr) || !strings.Contains(failure.Error(), "/data/version-2/log.") || exitCode(failure) != exitDisk {
+			if !errors.As(failure, &diskErr) || !strings.Contains(failure.Error(), "/data/version-2/log.") || exitCode(failure) != exit.Disk {
 				t.Fatalf("the server ends with %v, exit code %d", failure, exitCode(failure))
 			}
 			_ = s.Close(ctx)
@@ -184,10 +185,10 @@ func TestExitCodes(t *testing.T) {
 		cfg  config.Config
 		want int
 	}{
-		"another server in the directory": {testConfig(dir), exitLocked},
-		"port in use":                     {busy, exitPort},
-		"nothing that loads":              {damaged, exitDamage},
-		"no directory":                    {nowhere, exitForeign},
+		"another server in the directory": {testConfig(dir), exit.Locked},
+		"port in use":                     {busy, exit.Port},
+		"nothing that loads":              {damaged, exit.Damage},
+		"no directory":                    {nowhere, exit.Foreign},
 	} {
 		s, err := Start(t.Context(), c.cfg, quiet())
 		if err == nil {
@@ -209,14 +210,14 @@ func TestProgramRefusesItsCommandLine(t *testing.T) {
 		args []string
 		want int
 	}{
-		{[]string{"--nonsense"}, exitUsage},
-		{[]string{"extra"}, exitUsage},
-		{[]string{"--set", "x"}, exitUsage},
-		{[]string{"--config", filepath.Join(dir, "none")}, exitConfig},
-		{[]string{"--config", file}, exitConfig},
-		{[]string{"--set", "tickTime=2000"}, exitConfig},
-		{[]string{"--version"}, exitOK},
-		{[]string{"--set", "dataDir=" + dir, "--log-format", "xml"}, exitUsage},
+		{[]string{"--nonsense"}, exit.Usage},
+		{[]string{"extra"}, exit.Usage},
+		{[]string{"--set", "x"}, exit.Usage},
+		{[]string{"--config", filepath.Join(dir, "none")}, exit.Config},
+		{[]string{"--config", file}, exit.Config},
+		{[]string{"--set", "tickTime=2000"}, exit.Config},
+		{[]string{"--version"}, exit.OK},
+		{[]string{"--set", "dataDir=" + dir, "--log-format", "xml"}, exit.Usage},
 	} {
 		stderr, err := os.CreateTemp(dir, "stderr")
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/ensemble"
+	"github.com/zabd/zabd/pkg/exit"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/zab"
 )
@@ -435,10 +436,10 @@ func TestPortsOfTheEnsembleInUse(t *testing.T) {
 		_ = s.Close(t.Context())
 	}
 	var bind *BindError
-	if !errors.As(err, &bind) || bind.Port != "quorum port" || exitCode(err) != exitPort {
+	if !errors.As(err, &bind) || bind.Port != "quorum port" || exitCode(err) != exit.Port {
 		t.Errorf("Start() = %v, exit code %d", err, exitCode(err))
 	}
-	if got := exitCode(fmt.Errorf("peer: %w", &zab.LostHistoryError{})); got != exitHistory {
-		t.Errorf("a leader that lacks what was committed: exit code %d, want %d", got, exitHistory)
+	if got := exitCode(fmt.Errorf("peer: %w", &zab.LostHistoryError{})); got != exit.History {
+		t.Errorf("a leader that lacks what was committed: exit code %d, want %d", got, exit.History)
 	}
 }

@@ -17,23 +17,10 @@ import (
 
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/datadir"
+	"github.com/zabd/zabd/pkg/exit"
 	"github.com/zabd/zabd/pkg/systemd"
 	"github.com/zabd/zabd/pkg/tree"
 	"github.com/zabd/zabd/pkg/zab"
-)
-
-// The exit codes, after sysexits.h. docs/operations.md and the unit's RestartPreventExitStatus have the same table.
-const (
-	exitOK       = 0
-	exitUsage    = 64 // the command line
-	exitDamage   = 65 // files that make no tree that can be vouched for
-	exitInternal = 70 // anything else
-	exitPort     = 71 // a port cannot be opened
-	exitForeign  = 72 // the directories belong to somebody else, or cannot be entered
-	exitLocked   = 73 // another server is in the directories
-	exitDisk     = 74 // a write or sync has failed
-	exitHistory  = 75 // the leader's history lacks what was committed here
-	exitConfig   = 78 // a setting
 )
 
 // stopTimeout bounds how long a stop may take before the process ends all the same.
@@ -55,7 +42,7 @@ func Main(args, env []string, stderr *os.File, version string) int {
 	handler, err := systemd.Handler(cl.logFormat, level, stderr)
 	if err != nil {
 		fmt.Fprintln(stderr, "zabd:", err)
-		return exitUsage
+		return exit.Usage
 	}
 	log := slog.New(handler)
 	for _, w := range warnings {
@@ -100,17 +87,17 @@ func parse(args []string, stderr *os.File, version string) (cl commandLine, code
 	show := fl.Bool("version", false, "print the version")
 	switch err := fl.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
-		return cl, exitOK, true
+		return cl, exit.OK, true
 	case err != nil:
-		return cl, exitUsage, true
+		return cl, exit.Usage, true
 	case *show:
 		fmt.Println("zabd", version)
-		return cl, exitOK, true
+		return cl, exit.OK, true
 	case fl.NArg() > 0:
 		fmt.Fprintf(stderr, "zabd: unexpected argument %q\n", fl.Arg(0))
-		return cl, exitUsage, true
+		return cl, exit.Usage, true
 	}
-	return cl, exitOK, false
+	return cl, exit.OK, false
 }
 
 // run serves until ctx ends or the server fails, and keeps the service manager informed. At SIGHUP it loads the settings
@@ -195,23 +182,23 @@ func exitCode(err error) int {
 	)
 	switch {
 	case err == nil:
-		return exitOK
+		return exit.OK
 	case errors.As(err, &cfg):
-		return exitConfig
+		return exit.Config
 	case errors.As(err, &bind):
-		return exitPort
+		return exit.Port
 	case errors.Is(err, datadir.ErrLocked):
-		return exitLocked
+		return exit.Locked
 	case errors.Is(err, datadir.ErrForeign), errors.Is(err, datadir.ErrDirectory), errors.Is(err, fs.ErrPermission):
-		return exitForeign
+		return exit.Foreign
 	case errors.As(err, &damage):
-		return exitDamage
+		return exit.Damage
 	case errors.As(err, &disk):
-		return exitDisk
+		return exit.Disk
 	case errors.As(err, &lost):
-		return exitHistory
+		return exit.History
 	case errors.As(err, &path):
-		return exitConfig // the file that was named cannot be read
+		return exit.Config // the file that was named cannot be read
 	}
-	return exitInternal
+	return exit.Internal
 }

@@ -1,0 +1,150 @@
+// Package ctl is the program zabctl: what an operator asks of zabd. It talks to the server of this host through the
+// control socket, to others by the four-letter words, and reads settings with the server's own code. It keeps nothing and
+// decides nothing that the server could.
+package ctl
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/zabd/zabd/pkg/config"
+	"github.com/zabd/zabd/pkg/exit"
+)
+
+const defaultConfig = "/etc/zabd/zoo.cfg"
+
+// Surroundings are what the program gets from outside.
+type Surroundings struct {
+	Env      []string
+	Out, Err io.Writer
+	Version  string
+	// Run runs another program of this host and returns what it has printed; the real one if nil.
+	Run func(name string, args ...string) (string, error)
+	// Become runs another program in the place of this one; the real one if nil.
+	Become func(name string, args, env []string) error
+}
+
+// Main runs the command line, whose first word is the program's name, and returns the exit code.
+func Main(args []string, s Surroundings) int {
+	if s.Run == nil {
+		s.Run = run
+	}
+	if s.Become == nil {
+		s.Become = become
+	}
+	if filepath.Base(args[0]) == startScript {
+		return zkServer(args[1:], s)
+	}
+	root := Command(s)
+	root.SetArgs(args[1:])
+	cmd, err := root.ExecuteC()
+	if err == nil {
+		return exit.OK
+	}
+	if code(err) == exit.Config { // begin with the file and line, as compilers do
+		_, _ = fmt.Fprintln(s.Err, strings.TrimPrefix(err.Error(), "config: "))
+	} else {
+		_, _ = fmt.Fprintf(s.Err, "%s: %v\n", cmd.CommandPath(), err)
+	}
+	return code(err)
+}
+
+// failure is an error of a command that was called as it should be.
+type failure struct{ error }
+
+func (f failure) Unwrap() error { return f.error }
+
+// code returns the exit code of an error.
+func code(err error) int {
+	var setting *config.Error
+	var path *fs.PathError
+	var failed failure
+	switch {
+	case errors.As(err, &setting), errors.As(err, &path):
+		return exit.Config
+	case errors.As(err, &failed):
+		return exit.NotThere
+	}
+	return exit.Usage
+}
+
+// Command returns the tree of all commands, of which the manual and the completions are made as well.
+func Command(s Surroundings) *cobra.Command {
+	root := &cobra.Command{
+		Use: "zabctl", Short: "Check, ask and operate zabd servers", Version: s.Version,
+		Args: cobra.NoArgs, RunE: help, SilenceErrors: true, SilenceUsage: true, DisableAutoGenTag: true,
+	}
+	root.SetOut(s.Out)
+	root.SetErr(s.Err)
+	o := &options{Surroundings: s}
+	root.PersistentFlags().StringVar(&o.config, "config", defaultConfig, "zoo.cfg of the server of this host")
+	root.AddCommand(o.configCommand(), o.statusCommand(), o.waitCommand())
+	return root
+}
+
+// help is what a command answers that has others below it.
+func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+
+// options are what all commands share.
+type options struct {
+	Surroundings
+	config string
+	asked
+}
+
+func (o *options) configCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "config", Short: "Check and show settings", Args: cobra.NoArgs, RunE: help}
+	check := &cobra.Command{
+		Use: "check [FILE]", Short: "Say whether the server would start with the settings",
+		Long: "Reads the settings as the server does, with the same code, and says where they are wrong, as file:line: key: reason. " +
+			"What has no effect is said on stderr. Exits with 78 if the server would not start. The file myid is read as well, and no file is written.",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return o.check(o.file(args)) },
+	}
+	var all bool
+	var format string
+	show := &cobra.Command{
+		Use: "show [FILE]", Short: "Show the settings that count, and where each comes from",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			settings, err := config.Show(o.file(args), o.Env, nil, all)
+			if err != nil {
+				return err
+			}
+			return o.print(format, settings, func(w io.Writer) {
+				for _, s := range settings {
+					_, _ = fmt.Fprintf(w, "%s=%s\t# %s\n", s.Key, s.Value, s.Source)
+				}
+			})
+		},
+	}
+	show.Flags().BoolVar(&all, "all", false, "with the defaults")
+	formatFlag(show, &format)
+	cmd.AddCommand(check, show)
+	return cmd
+}
+
+func (o *options) file(args []string) string {
+	if len(args) > 0 {
+		return args[0]
+	}
+	return o.config
+}
+
+func (o *options) check(file string) error {
+	_, warnings, err := config.Check(file, o.Env, nil)
+	for _, w := range warnings {
+		_, _ = fmt.Fprintln(o.Err, strings.TrimPrefix(w, "config: "))
+	}
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(o.Out, "%s: ok\n", file)
+	return nil
+}

@@ -1,0 +1,190 @@
+package ctl
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/zabd/zabd/pkg/config"
+	"github.com/zabd/zabd/pkg/exit"
+)
+
+const (
+	startScript = "zkServer.sh"
+	unit        = "zabd.service"
+	program     = "/usr/bin/zabd"
+	zooKeeper   = "3.9.5" // the version whose behaviour is served
+)
+
+// script is a call of zkServer.sh: ZooKeeper's words, and systemd's deeds.
+type script struct {
+	Surroundings
+	config string
+}
+
+// zkServer is the program by the name zkServer.sh: [--config DIR] COMMAND [FILE]. As there, a file is looked for in the
+// directory, and ZOOCFGDIR and ZOOCFG name both.
+func zkServer(args []string, s Surroundings) int {
+	dir := cmp.Or(variable(s.Env, "ZOOCFGDIR"), filepath.Dir(defaultConfig))
+	if len(args) > 1 && args[0] == "--config" {
+		dir, args = args[1], args[2:]
+	}
+	file := cmp.Or(variable(s.Env, "ZOOCFG"), filepath.Base(defaultConfig))
+	if len(args) == 2 {
+		file, args = args[1], args[:1]
+	}
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(dir, file)
+	}
+	x := script{s, file}
+	commands := map[string]func() int{
+		"start": x.start, "start-foreground": x.foreground, "stop": x.stop, "restart": x.restart, "status": x.status,
+		"version": x.version, "print-cmd": x.printCmd,
+	}
+	command := commands[strings.Join(args, " ")]
+	if command == nil {
+		_, _ = fmt.Fprintf(s.Err, "Usage: %s [--config <conf-dir>] {start|start-foreground|stop|version|restart|status|print-cmd} [file]\n", startScript)
+		return exit.Usage
+	}
+	_, _ = fmt.Fprintln(s.Err, "Using config:", x.config)
+	return command()
+}
+
+func variable(env []string, name string) (value string) {
+	for _, e := range env {
+		if v, ok := strings.CutPrefix(e, name+"="); ok {
+			value = v
+		}
+	}
+	return value
+}
+
+func (x script) say(format string, values ...any) { _, _ = fmt.Fprintf(x.Out, format, values...) }
+
+// fail says what is wrong.
+func (x script) fail(err error) int {
+	_, _ = fmt.Fprintln(x.Err, err)
+	return exit.NotThere
+}
+
+// systemctl has the service manager do something; the error has what it says.
+func (x script) systemctl(args ...string) error {
+	out, err := x.Run("systemctl", args...)
+	if err != nil {
+		return fmt.Errorf("systemctl %s: %w\n%s", strings.Join(args, " "), err, strings.TrimSpace(out))
+	}
+	return nil
+}
+
+// pid returns the process of the service, 0 if it does not run.
+func (x script) pid() int {
+	out, err := x.Run("systemctl", "show", "--property=MainPID", "--value", unit)
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(strings.TrimSpace(out))
+	return n
+}
+
+// others refuses what the unit cannot do: it has one configuration file.
+func (x script) others() error {
+	if x.config == defaultConfig {
+		return nil
+	}
+	return fmt.Errorf("%s serves %s; for %s there is start-foreground", unit, defaultConfig, x.config)
+}
+
+func (x script) start() int {
+	x.say("Starting zookeeper ... ")
+	if err := x.others(); err != nil {
+		x.say("FAILED TO START\n")
+		return x.fail(err)
+	}
+	if n := x.pid(); n != 0 {
+		x.say("already running as process %d.\n", n)
+		return exit.NotThere
+	}
+	if err := x.systemctl("start", unit); err != nil {
+		x.say("FAILED TO START\n")
+		return x.fail(err)
+	}
+	x.say("STARTED\n")
+	return exit.OK
+}
+
+func (x script) stop() int {
+	x.say("Stopping zookeeper ... ")
+	if x.pid() == 0 {
+		x.say("no zookeeper to stop (%s does not run)\n", unit)
+		return exit.OK
+	}
+	if err := x.systemctl("stop", unit); err != nil {
+		x.say("FAILED TO STOP\n")
+		return x.fail(err)
+	}
+	x.say("STOPPED\n")
+	return exit.OK
+}
+
+// restart is not a stop and a start: systemd keeps the client port open in between.
+func (x script) restart() int {
+	x.say("Restarting zookeeper ... ")
+	err := x.others()
+	if err == nil {
+		err = x.systemctl("restart", unit)
+	}
+	if err != nil {
+		x.say("FAILED TO START\n")
+		return x.fail(err)
+	}
+	x.say("STARTED\n")
+	return exit.OK
+}
+
+func (x script) status() int {
+	cfg, _, err := config.Check(x.config, x.Env, nil)
+	if err != nil {
+		return x.fail(err)
+	}
+	host := cmp.Or(cfg.ClientPortAddress, "localhost")
+	x.say("Client port found: %d. Client address: %s. Client SSL: false.\n", cfg.ClientPort, host)
+	text, err := word(context.Background(), net.JoinHostPort(host, strconv.Itoa(cfg.ClientPort)), "srvr")
+	if st := parseSrvr(text); err == nil && st.Ready {
+		x.say("Mode: %s\n", st.Mode)
+		return exit.OK
+	}
+	x.say("Error contacting service. It is probably not running.\n")
+	return exit.NotThere
+}
+
+func (x script) version() int {
+	x.say("zabd %s, compatible with Apache ZooKeeper, version %s\n", x.Version, zooKeeper)
+	return exit.OK
+}
+
+func (x script) printCmd() int {
+	x.say("%q --config %q\n", program, x.config)
+	return exit.OK
+}
+
+func (x script) foreground() int {
+	err := x.Become(program, []string{program, "--config", x.config}, x.Env)
+	return x.fail(fmt.Errorf("%s: %w", program, err))
+}
+
+// run runs a program.
+func run(name string, args ...string) (string, error) {
+	out, err := exec.Command(name, args...).CombinedOutput()
+	return string(out), err
+}
+
+// become runs a program in the place of this one.
+func become(name string, args, env []string) error {
+	return syscall.Exec(name, args, env)
+}
