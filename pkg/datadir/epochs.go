@@ -121,7 +121,7 @@ func (d *Dir) loadEpochs(rec *Recovered) error {
 	if want.current > want.accepted {
 		return &DamageError{
 			filepath.Join(d.snapDir, acceptedName),
-			fmt.Errorf("the accepted epoch, %d, is lower than the current one, %d", want.accepted, want.current),
+			fmt.Errorf("the accepted epoch, %d, is lower than that in %s, %d", want.accepted, currentName, want.current),
 		}
 	}
 	if want.current < logged || have.current < 0 {

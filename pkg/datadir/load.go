@@ -124,6 +124,7 @@ type base struct {
 	zxid    proto.Zxid
 	trailer snapshot.Trailer
 	broken  []found  // newer ones that cannot be read, though they look whole
+	partial []found  // newer ones that do not look whole
 	ahead   []string // newer ones that the log does not complete
 	looked  int      // how many files were looked at
 }
@@ -141,6 +142,7 @@ func (d *Dir) newestSnapshot(l listing, b base, rec *Recovered) (base, error) {
 		}
 		if !ok {
 			rec.warn("%s was not finished and is ignored", s.path)
+			b.partial = append(b.partial, s)
 			continue
 		}
 		t := d.configure(tree.Empty())
@@ -166,9 +168,15 @@ func (d *Dir) newestSnapshot(l listing, b base, rec *Recovered) (base, error) {
 	}
 	// Unfinished snapshots are no data, unless they are all that is left of it.
 	if len(l.logs) == 0 && len(l.snaps) > 0 && l.snaps[0].zxid > 0 {
-		return b, &DamageError{l.snaps[0].path, errors.New("the only snapshots are not whole, and there is no log")}
+		return b, d.unusable(l.snaps[0])
 	}
 	return b, nil
+}
+
+// unusable says what is wrong with a snapshot that does not look whole, where there is no other.
+func (d *Dir) unusable(s found) error {
+	_, err := snapshot.ReadFile(d.fs, s.path, s.how, tree.Empty(), s.zxid)
+	return damage(s.path, fmt.Errorf("no snapshot is whole: %w", err))
 }
 
 // loadExisting makes the tree of the files that are there, and repairs them. It returns the snapshot it began with.
@@ -225,6 +233,9 @@ func (b *base) needs() proto.Zxid {
 
 func (d *Dir) tryBase(l listing, b base, rec *Recovered) (*replay, error) {
 	if !b.found {
+		if !d.o.TrustEmpty && len(b.partial) > 0 {
+			return nil, d.unusable(b.partial[0])
+		}
 		if !d.o.TrustEmpty {
 			return nil, &DamageError{d.snapDir, errors.New("there is a log but no snapshot (snapshot.trust.empty would allow it)")}
 		}

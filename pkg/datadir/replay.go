@@ -25,6 +25,10 @@ type replay struct {
 	recent  recent
 	compare bool // digests count: the tree has been exact since the snapshot's digest was taken
 
+	agreed bool   // the tree was what the last digest says, whether it counts or not
+	joint  *joint // in front of the next entry; nil if there is none
+	doubt  *joint // at which the next digest tells whether entries are missing
+
 	empty  []string // files without any entry, at the end of the log
 	newest string   // the last file with entries
 	lastAt int64    // where its last entry begins, and where it ends
@@ -39,6 +43,7 @@ func (p *replay) startDigests() {
 		p.check(tr.DigestZxid, tr.Digest, "the snapshot")
 		p.compare = true
 	}
+	p.agreed = p.base.zxid == 0 || p.compare && p.rec.DigestMismatches == 0
 }
 
 func (p *replay) wantsDigests() bool {
@@ -111,7 +116,7 @@ func (p *replay) file(path string, newest bool) error {
 	}
 	defer r.Close()
 	if r.Size() == 0 {
-		return &DamageError{path, errors.New("it is empty, and others follow it")}
+		return &DamageError{path, &txnlog.CorruptError{Path: path, Reason: "it is empty, and others follow it"}}
 	}
 	seen := p.last // the newest in the file or before it, replayed or not
 	for {
@@ -128,19 +133,34 @@ func (p *replay) file(path string, newest bool) error {
 		if !above(e.Zxid, p.base.zxid) {
 			continue
 		}
+		if err := p.follows(path, at, e.Zxid); err != nil {
+			return err
+		}
 		if err := p.entry(e); err != nil {
 			return &DamageError{path, &txnlog.CorruptError{Path: path, Offset: at, Reason: err.Error()}}
+		}
+		if err := p.settleDoubt(); err != nil {
+			return err
 		}
 	}
 }
 
-func (p *replay) entry(e txn.Entry) error {
-	if !txnlog.Follows(p.last, e.Zxid) {
-		if above(p.last, e.Zxid) {
-			return fmt.Errorf("%v stands behind %v", e.Zxid, p.last)
-		}
-		return fmt.Errorf("entries are missing between %v and %v", p.last, e.Zxid)
+// follows checks that no entry is missing in front of one that stands at an offset.
+func (p *replay) follows(path string, at int64, z proto.Zxid) error {
+	if txnlog.Follows(p.last, z) {
+		return p.cross(z)
 	}
+	reason := fmt.Sprintf("entries are missing between %v and %v", p.last, z)
+	switch {
+	case above(p.last, z):
+		reason = fmt.Sprintf("%v stands behind %v", z, p.last)
+	case p.joint != nil:
+		reason += fmt.Sprintf(" (%v)", p.joint)
+	}
+	return &DamageError{path, &txnlog.CorruptError{Path: path, Offset: at, Reason: reason}}
+}
+
+func (p *replay) entry(e txn.Entry) error {
 	if err := p.txn.Decode(e.Bytes); err != nil {
 		return err
 	}
@@ -177,20 +197,20 @@ func (p *replay) end(r *txnlog.Reader, path string, newest bool, seen proto.Zxid
 	if r.Entries() > 0 {
 		p.newest, p.endAt = path, r.Offset()
 	}
-	if !newest {
-		if end == txnlog.EndDamaged {
-			return bad
-		}
-		return nil // if anything is missing, the next entry tells
-	}
+	torn := true
 	if end != txnlog.EndClean {
-		torn, err := r.Torn(p.d.o.MaxBatch, seen)
-		if err != nil {
+		var err error
+		if torn, err = r.Torn(p.d.o.MaxBatch, seen); err != nil {
 			return err
 		}
-		if !torn {
-			return bad
-		}
+	}
+	switch {
+	case !newest && end == txnlog.EndDamaged, newest && !torn:
+		return bad
+	case !newest: // if anything is missing, the next entry tells
+		p.joint = &joint{path, r.Offset(), reason, torn}
+		return nil
+	case end != txnlog.EndClean:
 		p.rec.warn("%s is torn at offset %d (%s); it is cut there", path, r.Offset(), reason)
 	}
 	if r.Entries() == 0 {

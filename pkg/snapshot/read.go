@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/zabd/zabd/pkg/jute"
@@ -23,14 +22,11 @@ var (
 const nodeTail = 8 + 60
 
 // Read fills an empty tree from r, up to its end. The zxid is that in the snapshot's name. It takes no more memory than
-// r justifies, whatever lengths it claims.
+// r justifies, whatever lengths it claims. An error is a *CorruptError, which wraps what r says.
 func Read(r io.Reader, t *tree.Tree, zxid proto.Zxid) (Trailer, error) {
 	s := newSource(r)
 	tr, err := read(s, t, zxid)
 	if err != nil {
-		if s.err != nil {
-			return Trailer{}, fmt.Errorf("snapshot: read: %w", s.err)
-		}
 		return Trailer{}, &CorruptError{Offset: s.offset(), Err: err}
 	}
 	return tr, nil
