@@ -38,8 +38,10 @@ type probe struct {
 	withZxid bool
 	base     proto.Zxid // zxids are told as steps from there
 	anyOrder bool       // events before a reply are sorted
-	sent     []proto.Op // ops whose reply is outstanding
-	last     proto.Zxid // of the last reply
+
+	eventZxid bool       // is told with each event
+	sent      []proto.Op // ops whose reply is outstanding
+	last      proto.Zxid // of the last reply
 }
 
 func dialProbe(t *testing.T, s *server, known *[]int64) *probe {
@@ -145,7 +147,11 @@ func (p *probe) answer() string {
 			if err := e.Decode(&d); err != nil || d.Len() != 0 || h.Err != 0 {
 				return fmt.Sprintf("undecodable event %x", frame)
 			}
-			said = append(said, fmt.Sprintf("event %d state %d %s", e.Type, e.State, e.Path))
+			event := fmt.Sprintf("event %d state %d %s", e.Type, e.State, e.Path)
+			if p.eventZxid {
+				event += " zxid " + p.zxid(h.Zxid)
+			}
+			said = append(said, event)
 			continue
 		}
 		if p.anyOrder {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ const (
 	javaClasses = "/usr/share/java/zookeeper.jar"
 	javaInstall = "apt-get install -y zookeeper default-jdk-headless"
 	javaLogging = "/usr/share/java/slf4j-simple.jar" // lets Java tell, on stderr, what it does
+	javaServlet = "/usr/share/java/servlet-api.jar"  // without which its admin server stays closed
 )
 
 // jvm makes many short-lived JVMs bearable on two cores.
@@ -54,7 +56,7 @@ func (javaKind) command(t *testing.T, cfg string) []string {
 	needTool(t, javaClasses, javaInstall)
 	argv := append([]string{"/usr/bin/java"}, jvm...)
 	argv = append(argv, "-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS", "-Dznode.container.checkIntervalMs="+never)
-	return append(argv, "-cp", javaClasses+":"+javaLogging, "org.apache.zookeeper.server.quorum.QuorumPeerMain", cfg)
+	return append(argv, "-cp", javaClasses+":"+javaLogging+":"+javaServlet, "org.apache.zookeeper.server.quorum.QuorumPeerMain", cfg)
 }
 
 // never is an interval in milliseconds that no test lasts for. ZooKeeper takes that of containers from the command line only.
@@ -98,11 +100,19 @@ type server struct {
 	addr string
 	cfg  string
 	proc *process
+
+	admin string // where it answers by HTTP, if it does
 }
 
 // serve starts a server of the kind and returns when it serves. Sessions may ask for 2 s to 20 s. Logs are short, so
 // that servers meet snapshots, too.
 func serve(t *testing.T, k kind) *server {
+	t.Helper()
+	return serveWith(t, k, "admin.enableServer=false\n")
+}
+
+// serveWith has more lines in its configuration; DIR is the server's directory.
+func serveWith(t *testing.T, k kind, lines string) *server {
 	t.Helper()
 	dir := t.TempDir()
 	l, err := net.Listen("tcp", host+":0")
@@ -115,8 +125,8 @@ func serve(t *testing.T, k kind) *server {
 	}
 	s := &server{kind: k, addr: addr.String(), cfg: filepath.Join(dir, "zoo.cfg")}
 	cfg := fmt.Sprintf("tickTime=1000\ndataDir=%s\nclientPort=%d\nclientPortAddress=%s\nmaxClientCnxns=0\nsnapCount=300\n"+
-		"4lw.commands.whitelist=*\nadmin.enableServer=false\nextendedTypesEnabled=true\nenforceQuota=true\n"+
-		"znode.container.checkIntervalMs="+never+"\n", filepath.Join(dir, "data"), addr.Port, host)
+		"4lw.commands.whitelist=*\nextendedTypesEnabled=true\nenforceQuota=true\n"+
+		"znode.container.checkIntervalMs="+never+"\n"+strings.ReplaceAll(lines, "DIR", dir), filepath.Join(dir, "data"), addr.Port, host)
 	if err := os.WriteFile(s.cfg, []byte(cfg), 0o600); err != nil {
 		t.Fatal(err)
 	}
