@@ -152,9 +152,9 @@ func (x script) status() int {
 	if err != nil {
 		return x.fail(err)
 	}
-	host := cmp.Or(cfg.ClientPortAddress, "localhost")
-	x.say("Client port found: %d. Client address: %s. Client SSL: false.\n", cfg.ClientPort, host)
-	text, err := word(context.Background(), net.JoinHostPort(host, strconv.Itoa(cfg.ClientPort)), "srvr")
+	host := cfg.ClientPortAddress
+	x.say("Client port found: %d. Client address: %s. Client SSL: false.\n", cfg.ClientPort, cmp.Or(host, "localhost"))
+	text, err := word(context.Background(), net.JoinHostPort(cmp.Or(host, "127.0.0.1"), strconv.Itoa(cfg.ClientPort)), "srvr")
 	if st := parseSrvr(text); err == nil && st.Ready {
 		x.say("Mode: %s\n", st.Mode)
 		return exit.OK

@@ -27,6 +27,7 @@ import (
 	"github.com/zabd/zabd/pkg/server"
 	"github.com/zabd/zabd/pkg/session"
 	"github.com/zabd/zabd/pkg/snapshot"
+	"github.com/zabd/zabd/pkg/systemd"
 	"github.com/zabd/zabd/pkg/tree"
 	"github.com/zabd/zabd/pkg/txnlog"
 	"github.com/zabd/zabd/pkg/vfs"
@@ -75,6 +76,7 @@ type Server struct {
 	background   sync.WaitGroup // snapshots and purges
 	loops        map[string]interface{ For() time.Duration }
 	excesses     excesses
+	expiries     expiries
 	quit         chan struct{}
 	purging      chan struct{} // one slot: the settings of the purge may have changed
 	failed       chan error    // one slot: why the server cannot go on
@@ -121,12 +123,16 @@ func Start(ctx context.Context, cfg config.Config, o Options) (*Server, error) {
 
 // start does what comes behind the opening of the ports that others ask at.
 func (s *Server) start(ctx context.Context, o *Options) error {
+	door := server.HoldDoor(s.listeners)
 	rec, err := s.recover(o.FS)
+	waiting := door.Open()
 	if err != nil {
+		closeConns(waiting)
 		return err
 	}
 	s.assemblePipeline(rec)
 	if err := s.assemblePeer(ctx, rec, o); err != nil {
+		closeConns(waiting)
 		return errors.Join(err, s.dir.Close())
 	}
 	s.register()
@@ -135,6 +141,7 @@ func (s *Server) start(ctx context.Context, o *Options) error {
 	for _, l := range s.listeners {
 		s.clients.Serve(l)
 	}
+	s.clients.Take(waiting)
 	s.goBackground(s.purgeLoop)
 	s.goBackground(s.memoryLoop)
 	return nil
@@ -165,6 +172,12 @@ func (s *Server) listen(open []net.Listener) error {
 	return nil
 }
 
+func closeConns(all []net.Conn) {
+	for _, c := range all {
+		_ = c.Close()
+	}
+}
+
 func (s *Server) closeListeners() {
 	closeAll(s.listeners)
 	s.admin.close()
@@ -176,7 +189,9 @@ func (s *Server) recover(fs vfs.FS) (*datadir.Recovered, error) {
 		PreAllocSize: fileSize(&s.cfg), SnapCount: s.cfg.SnapCount, SnapSizeLimit: limitOf(s.cfg.SnapSizeLimit),
 		Compression: compressions[s.cfg.SnapshotCompression], NoLastZxid: !s.cfg.SerializeLastZxid,
 		NoLog:    s.observes() && !s.cfg.ObserverSyncEnabled,
-		SlowSync: s.cfg.FsyncWarning, Clock: s.clock,
+		SlowSync: s.cfg.FsyncWarning, Clock: s.clock, Slow: func(dir string, took time.Duration) {
+			s.log.Warn("a sync of the log in "+dir+" was slow, and every write waits for it", "took", took.Round(time.Millisecond), systemd.EventKey, systemd.SlowDisk)
+		},
 		MaxRecord: maxEntry(&s.cfg), CommitLog: s.cfg.CommitLogCount,
 		ForceSync: s.cfg.ForceSync, Digest: s.cfg.DigestEnabled, Sole: s.cfg.Members == nil,
 		SnapshotSizeFactor: s.cfg.SnapshotSizeFactor,
@@ -197,13 +212,16 @@ func (s *Server) recover(fs vfs.FS) (*datadir.Recovered, error) {
 		s.log.Warn(w)
 	}
 	if rec.Last < 0 && s.cfg.Members == nil {
-		err := &datadir.DamageError{Path: s.cfg.DataDir, Err: errors.New("there is no data, and db.autocreate=false forbids to begin anew")}
+		err := &datadir.DamageError{Path: s.cfg.DataDir, Err: errEmptied}
 		return nil, errors.Join(err, dir.Close())
 	}
 	s.log.Info("recovered", "zxid", rec.Last, "znodes", rec.Tree.NodeCount(), "took", time.Since(s.started))
 	s.dir = dir
 	return rec, nil
 }
+
+// errEmptied says that a server has nothing of what it must have promised before.
+var errEmptied = errors.New("there is no data, and db.autocreate=false forbids to begin anew")
 
 // compressions are the values of snapshot.compression.method.
 var compressions = map[string]snapshot.Compression{"gz": snapshot.Gzip, "snappy": snapshot.Snappy}
@@ -253,7 +271,7 @@ func (s *Server) assemblePipeline(rec *datadir.Recovered) {
 		Auth:       cfg.Auth(), EagerACL: cfg.EagerACLCheck && cfg.Members != nil,
 		OnlyFollowersServe: !cfg.LeaderServes && cfg.Members != nil,
 		Limits:             requestLimits(cfg), EventBytes: cfg.NotificationBytes,
-		Audit: s.audit, AuditUser: serverUser(),
+		Audit: s.audit, AuditUser: serverUser(), Expired: s.expired,
 		Reaping: pipeline.Reaping{
 			Interval: cfg.ContainerCheckInterval, PerMinute: cfg.ContainerMaxPerMinute, NeverUsed: cfg.ContainerMaxNeverUsed,
 		},
@@ -310,7 +328,11 @@ func (s *Server) ClientAddr() string { return s.listeners[0].Addr().String() }
 func (s *Server) Alive(within time.Duration) bool {
 	for name, busy := range s.loops {
 		if d := busy.For(); d > within {
-			s.log.Warn("a loop makes no progress", "loop", name, "busy", d)
+			said := []any{"loop", name, "busy", d}
+			if name == peer.LogWriter {
+				said = append(said, systemd.EventKey, systemd.SlowDisk)
+			}
+			s.log.Warn("a loop makes no progress", said...)
 			return false
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/zabd/zabd/pkg/ensemble"
 	"github.com/zabd/zabd/pkg/exit"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/systemd"
 	"github.com/zabd/zabd/pkg/zab"
 )
 
@@ -373,7 +375,7 @@ func TestMembersTellWhatTheyAre(t *testing.T) {
 			t.Errorf("%s = %q without a leader, want %q", word, got, want)
 		}
 	}
-	if got, want := h.running[1].oneLine(), "looking, 1/3 voters seen"; !strings.HasPrefix(got, want) {
+	if got, want := statusOf(h.running[1]), "looking, 1/3 voters seen"; got != want {
 		t.Errorf("status %q, want %q", got, want)
 	}
 	h.start(2)
@@ -403,9 +405,15 @@ func TestMembersTellWhatTheyAre(t *testing.T) {
 			t.Errorf("the leader's mntr does not say %q: %s", line, mntr)
 		}
 	}
-	if got, want := h.running[2].oneLine(), "leader, epoch 1, zxid 0x100000000, 3/3 voters in sync"; !strings.HasPrefix(got, want) {
+	if got, want := statusOf(h.running[2]), "leader, epoch 1, zxid 0x100000000, 3/3 voters in sync"; got != want {
 		t.Errorf("status %q, want %q", got, want)
 	}
+}
+
+// statusOf returns what the service manager is told.
+func statusOf(s *Server) string {
+	x := service{log: slog.New(slog.DiscardHandler), standing: new(systemd.Standing)}
+	return x.look(s)
 }
 
 const notServing = "This ZooKeeper instance is not currently serving requests\n"

@@ -3,36 +3,21 @@ package daemon
 import (
 	"context"
 	"log/slog"
-	"net"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 
 	"github.com/zabd/zabd/pkg/config"
+	"github.com/zabd/zabd/pkg/systemd"
 )
 
 // TestHangup sends SIGHUP to a program that serves, and looks at what it tells its service manager.
 func TestHangup(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "notify")
-	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer manager.Close()
-	t.Setenv("NOTIFY_SOCKET", socket)
+	next := manager(t)
 	told := func(prefix string) {
 		t.Helper()
-		b := make([]byte, 4096)
-		for {
-			n, err := manager.Read(b)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if strings.HasPrefix(string(b[:n]), prefix) {
-				return
-			}
+		for !strings.HasPrefix(next(), prefix) {
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -47,7 +32,9 @@ func TestHangup(t *testing.T) {
 		return next, []string{"a warning"}, nil
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, cfg, load, Options{Log: slog.New(slog.NewTextHandler(out, nil))}) }()
+	log := slog.New(slog.NewTextHandler(out, nil))
+	x := service{log: log, standing: new(systemd.Standing), load: load, cfg: cfg, options: Options{Log: log}}
+	go func() { ended <- x.run(ctx) }()
 	told("READY=1\n")
 	for want := int32(1); want <= 2; want++ {
 		if err := syscall.Kill(syscall.Getpid(), syscall.SIGHUP); err != nil {

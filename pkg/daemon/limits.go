@@ -1,7 +1,9 @@
 package daemon
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"math"
 	"net"
 	"runtime/debug"
@@ -72,6 +74,27 @@ func clientLimits(cfg *config.Config) server.Limits {
 		MaxPerAddress: cfg.MaxClientCnxns, MaxTotal: cfg.MaxCnxns, HandshakeTimeout: cfg.SessionlessTimeout, Sessions: rate,
 		Large: limit.Large{Threshold: cfg.LargeRequestThreshold, Most: int64(cfg.LargeRequestMaxBytes)},
 	}
+}
+
+// mostExpiries is how many ends of sessions the log tells in a second: where a network has failed there are too many.
+const mostExpiries = 100
+
+// expiries counts the sessions of a second. Its owner is the peer loop.
+type expiries struct {
+	second time.Duration
+	n      int
+}
+
+// expired logs that a session has been silent for too long.
+func (s *Server) expired(id int64) {
+	e := &s.expiries
+	if now := s.clock().Truncate(time.Second); now != e.second {
+		e.second, e.n = now, 0
+	}
+	if e.n++; e.n > mostExpiries && !s.log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	s.log.Info("session expired", "session", fmt.Sprintf("0x%x", uint64(id)))
 }
 
 // memoryEvery is how often it is looked at how much memory is left.

@@ -81,9 +81,10 @@ type Options struct {
 	Compression snapshot.Compression // of snapshots, but for those that come from a leader
 	NoLastZxid  bool                 // end the first snapshot as ZooKeeper 3.8 does
 
-	// A sync of the log that takes longer than SlowSync by Clock is warned of; 0 = never.
+	// Slow is told of a sync of the log that takes longer than SlowSync by Clock; 0 = never.
 	SlowSync time.Duration
 	Clock    func() time.Duration
+	Slow     func(logDir string, took time.Duration)
 
 	// NoLog is for an observer that writes snapshots and no log: a start finds the newest snapshot, and the leader has
 	// the rest.
@@ -266,7 +267,7 @@ func (d *Dir) Sync() error {
 	err := d.log.Sync()
 	if took := d.o.Clock() - begun; took > d.o.SlowSync {
 		d.SlowSyncs.Add(1)
-		d.o.Warn(fmt.Sprintf("a sync of the log in %s took %v, which every write waits for", d.logDir, took.Round(time.Millisecond)))
+		d.o.Slow(d.logDir, took)
 	}
 	return err
 }

@@ -237,8 +237,11 @@ func (p *Peer) fail(err error) { p.failing.Do(func() { p.cfg.Fatal(err) }) }
 
 // Loops returns the stamps of the peer's loops, by name.
 func (p *Peer) Loops() map[string]*Busy {
-	return map[string]*Busy{"peer loop": &p.busy, "log writer": &p.log.busy}
+	return map[string]*Busy{"peer loop": &p.busy, LogWriter: &p.log.busy}
 }
+
+// LogWriter is the loop that waits for the disk.
+const LogWriter = "log writer"
 
 // Submit brings requests of one client in order: writes and syncs. The peer keeps the requests and not the slice. Drive
 // must follow.

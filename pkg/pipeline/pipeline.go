@@ -52,8 +52,9 @@ type Config struct {
 	Limits             Limits // may change later: SetLimits
 	EventBytes         int    // of notifications that may wait for one connection
 	Reaping            Reaping
-	Audit              *audit.Log // of what clients change; nil = none is kept
-	AuditUser          string     // who this server is in it
+	Audit              *audit.Log     // of what clients change; nil = none is kept
+	AuditUser          string         // who this server is in it
+	Expired            func(id int64) // told of each session that this server, as the leader, ends; by the peer loop; may be nil
 	// ServeWait is how long a handshake waits for clients to be served; 0 = a second.
 	ServeWait time.Duration
 }

@@ -148,6 +148,9 @@ func (p *Pipeline) Sessions(f func(id int64, timeoutMillis int32)) {
 // Expiring lets a session take no requests and no connection any more (zab.Clients). One whose client is not here needs
 // nothing: Revalidate will say that it does not live.
 func (p *Pipeline) Expiring(id int64) {
+	if p.cfg.Expired != nil {
+		p.cfg.Expired(id)
+	}
 	if s := p.session(id); s != nil {
 		s.mu.Lock()
 		s.End()

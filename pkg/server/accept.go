@@ -27,11 +27,22 @@ func (s *Server) accept(l net.Listener) {
 			}
 			continue
 		}
-		tc, ok := nc.(*net.TCPConn)
-		if !ok || !s.admit(tc) {
-			s.Stats.Rejected.Add(1)
-			_ = nc.Close()
-		}
+		s.take(nc)
+	}
+}
+
+// Take serves connections that have been accepted.
+func (s *Server) Take(conns []net.Conn) {
+	for _, nc := range conns {
+		s.take(nc)
+	}
+}
+
+func (s *Server) take(nc net.Conn) {
+	tc, ok := nc.(*net.TCPConn)
+	if !ok || !s.admit(tc) {
+		s.Stats.Rejected.Add(1)
+		_ = nc.Close()
 	}
 }
 

@@ -1,9 +1,11 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"sync"
@@ -93,6 +95,7 @@ func (c *conn) serve() {
 		err = c.requests(client)
 	}
 	c.report(err)
+	c.trace("the session has lost its connection, or is closed", client)
 	client.Detach()
 }
 
@@ -102,7 +105,21 @@ func (c *conn) report(err error) {
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
 		return
 	}
-	c.srv.cfg.Log.Info("connection closed", "address", c.tcp.RemoteAddr().String(), "err", err)
+	said := []any{"address", c.tcp.RemoteAddr().String(), "err", err}
+	if client := c.client.Load(); client != nil {
+		said = append(said, sessionAttr(client.SessionID()))
+	}
+	c.srv.cfg.Log.Info("connection closed", said...)
+}
+
+// sessionAttr names a session in the log as all of ZooKeeper's tools do.
+func sessionAttr(id int64) slog.Attr { return slog.String("session", fmt.Sprintf("0x%x", uint64(id))) }
+
+// trace logs what becomes of a session, if somebody wants to know that much.
+func (c *conn) trace(what string, client *pipeline.Client) {
+	if log := c.srv.cfg.Log; log.Enabled(context.Background(), slog.LevelDebug) {
+		log.Debug(what, sessionAttr(client.SessionID()), "address", c.tcp.RemoteAddr().String(), "timeout", client.Timeout())
+	}
 }
 
 var errAnswered = io.EOF // all is said; nothing to report
@@ -179,6 +196,7 @@ func (c *conn) connect(r *proto.ConnectRequest) error {
 		if !ok {
 			return errAnswered
 		}
+		c.trace("session opened", client)
 		return nil
 	}
 	if !p.Attach(client, r.SessionID, r.Password, timeout) {
@@ -186,6 +204,7 @@ func (c *conn) connect(r *proto.ConnectRequest) error {
 		return errAnswered
 	}
 	c.client.Store(client)
+	c.trace("session resumed", client)
 	client.Idle()
 	return nil
 }

@@ -7,13 +7,14 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/coreos/go-systemd/v22/journal"
 )
 
 // Handler returns the log handler for a format: text, json, journal, or auto, which is journal where stderr leads to
-// it and text elsewhere. What is below the level is dropped.
-func Handler(format string, level slog.Leveler, stderr io.Writer) (slog.Handler, error) {
+// it and text elsewhere. What is below the level is dropped. In the journal, each record has the standing as well.
+func Handler(format string, level slog.Leveler, standing *Standing, stderr io.Writer) (slog.Handler, error) {
 	if format == "auto" {
 		format = "text"
 		if yes, err := journal.StderrIsJournalStream(); err == nil && yes {
@@ -26,18 +27,26 @@ func Handler(format string, level slog.Leveler, stderr io.Writer) (slog.Handler,
 	case "json":
 		return slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: level}), nil
 	case "journal":
-		return &journalHandler{send: journal.Send, level: level}, nil
+		return &journalHandler{send: journal.Send, level: level, standing: standing}, nil
 	}
 	return nil, fmt.Errorf("systemd: no log format %q: text, json, journal or auto", format)
 }
 
+// A Standing is what is true of the server whatever it logs: attributes, such as role and epoch, that each record has as
+// fields and not in its text. Anybody may set it at any time.
+type Standing struct{ attrs atomic.Pointer[[]slog.Attr] }
+
+// Set says what is true from now on.
+func (s *Standing) Set(attrs ...slog.Attr) { s.attrs.Store(&attrs) }
+
 // journalHandler writes records to the journal with their attributes as fields: zxid is ZABD_ZXID. The message has
 // them too, for those who read only that.
 type journalHandler struct {
-	send  func(message string, p journal.Priority, fields map[string]string) error
-	level slog.Leveler
-	attrs []slog.Attr
-	group string
+	send     func(message string, p journal.Priority, fields map[string]string) error
+	level    slog.Leveler
+	standing *Standing
+	attrs    []slog.Attr
+	group    string
 }
 
 // Enabled implements slog.Handler.
@@ -46,11 +55,20 @@ func (h *journalHandler) Enabled(_ context.Context, l slog.Level) bool { return 
 // Handle implements slog.Handler.
 func (h *journalHandler) Handle(_ context.Context, r slog.Record) error {
 	fields := make(map[string]string)
+	if all := h.standing.attrs.Load(); all != nil {
+		for _, a := range *all {
+			fields[fieldName(a.Key)] = a.Value.String()
+		}
+	}
 	var message strings.Builder
 	message.WriteString(r.Message)
 	add := func(a slog.Attr) bool {
 		value := a.Value.Resolve().String()
 		fields[fieldName(a.Key)] = value
+		if id := messageIDs[Event(value)]; a.Key == EventKey && id != "" {
+			fields["MESSAGE_ID"] = id
+			return true
+		}
 		fmt.Fprintf(&message, " %s=%s", a.Key, value)
 		return true
 	}

@@ -28,6 +28,11 @@ func Ready(status string) error { return notify(daemon.SdNotifyReady + "\nSTATUS
 // Status tells what the server is doing.
 func Status(status string) error { return notify("STATUS=" + status) }
 
+// Extend asks for so much more time, from now on, until Ready.
+func Extend(d time.Duration) error {
+	return notify(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", d.Microseconds()))
+}
+
 // Reloading tells that the settings are being read anew; Ready ends it.
 func Reloading() error {
 	return notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
@@ -62,19 +67,22 @@ func memoryMax(groups string, read func(path string) ([]byte, error)) (most int6
 // Stopping tells that the server is about to end.
 func Stopping() error { return notify(daemon.SdNotifyStopping + "\nSTATUS=stopping") }
 
-// Listeners returns the stream sockets that the service manager has opened, none if there is none.
-func Listeners() ([]net.Listener, error) {
-	all, err := activation.Listeners()
+// ClientSockets is the FileDescriptorName of the sockets that clients connect to.
+const ClientSockets = "client"
+
+// Listeners returns the stream sockets that the service manager has opened under a name, none if there is none. A socket
+// of any other name is an error: its clients would never be answered.
+func Listeners(name string) ([]net.Listener, error) {
+	all, err := activation.ListenersWithNames()
 	if err != nil {
 		return nil, fmt.Errorf("systemd: sockets: %w", err)
 	}
-	var streams []net.Listener
-	for _, l := range all {
-		if l != nil { // a datagram socket
-			streams = append(streams, l)
+	for other, ls := range all {
+		if other != name {
+			return nil, fmt.Errorf("systemd: the socket unit of %v has FileDescriptorName=%s, and zabd knows only %s", ls[0].Addr(), other, name)
 		}
 	}
-	return streams, nil
+	return all[name], nil
 }
 
 // Watchdog feeds the service manager's watchdog until quit is closed, twice as often as it wants to be, as long as

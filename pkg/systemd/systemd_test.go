@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +44,7 @@ func TestTellsTheManager(t *testing.T) {
 	}{
 		{func() error { return Ready("standalone, zxid 0x5") }, "READY=1\nSTATUS=standalone, zxid 0x5"},
 		{func() error { return Status("busy") }, "STATUS=busy"},
+		{func() error { return Extend(time.Minute) }, "EXTEND_TIMEOUT_USEC=60000000"},
 		{Stopping, "STOPPING=1\nSTATUS=stopping"},
 	} {
 		if err := c.tell(); err != nil {
@@ -78,31 +81,56 @@ func TestNoManager(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	t.Setenv("WATCHDOG_USEC", "")
 	t.Setenv("LISTEN_FDS", "")
-	l, err := Listeners()
+	l, err := Listeners(ClientSockets)
 	if Ready("x") != nil || Watchdog(nil, nil) != nil || err != nil || len(l) != 0 {
 		t.Fatalf("a process without a service manager: %v, %v", l, err)
 	}
 }
 
+// TestJournalFields: attributes are fields and in the text, the standing is fields alone, and an event is a message id.
 func TestJournalFields(t *testing.T) {
 	var message string
 	var fields map[string]string
 	var prio journal.Priority
-	h := &journalHandler{level: slog.LevelInfo, send: func(m string, p journal.Priority, f map[string]string) error {
+	standing := new(Standing)
+	h := &journalHandler{level: slog.LevelInfo, standing: standing, send: func(m string, p journal.Priority, f map[string]string) error {
 		message, prio, fields = m, p, f
 		return nil
 	}}
-	slog.New(h).With("role", "standalone").Warn("slow disk", "zxid", "0x5", "sync-time", 2*time.Second)
-	if message != "slow disk role=standalone zxid=0x5 sync-time=2s" || prio != journal.PriWarning ||
-		fields["ZABD_ROLE"] != "standalone" || fields["ZABD_ZXID"] != "0x5" || fields["ZABD_SYNC_TIME"] != "2s" {
+	log := slog.New(h).With("path", "/d")
+	log.Info("before")
+	standing.Set(slog.String("role", "leader"), slog.Int("epoch", 5))
+	log.Warn("slow disk", "zxid", "0x5", "sync-time", 2*time.Second, EventKey, SlowDisk)
+	want := map[string]string{
+		"ZABD_PATH": "/d", "ZABD_ROLE": "leader", "ZABD_EPOCH": "5", "ZABD_ZXID": "0x5", "ZABD_SYNC_TIME": "2s",
+		"ZABD_EVENT": "slow-disk", "MESSAGE_ID": messageIDs[SlowDisk],
+	}
+	if message != "slow disk path=/d zxid=0x5 sync-time=2s" || prio != journal.PriWarning || !maps.Equal(fields, want) {
 		t.Fatalf("journal got %q, %v, %v", message, prio, fields)
+	}
+}
+
+// TestCatalogue: each event has an entry, and each entry is of an event.
+func TestCatalogue(t *testing.T) {
+	text, err := os.ReadFile("../../packaging/systemd/zabd.catalog")
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := regexp.MustCompile(`(?m)^-- ([0-9a-f]{32})\nSubject: (.+)\nDefined-By: zabd\n`).FindAllStringSubmatch(string(text), -1)
+	for event, id := range messageIDs {
+		if !slices.ContainsFunc(entries, func(e []string) bool { return e[1] == id }) {
+			t.Errorf("the catalogue has no entry for %s, %s", event, id)
+		}
+	}
+	if len(entries) != len(messageIDs) {
+		t.Errorf("the catalogue has %d entries for %d events", len(entries), len(messageIDs))
 	}
 }
 
 func TestFormats(t *testing.T) {
 	var out bytes.Buffer
 	for format, want := range map[string]string{"text": "msg=hello", "json": `"msg":"hello"`} {
-		h, err := Handler(format, slog.LevelInfo, &out)
+		h, err := Handler(format, slog.LevelInfo, new(Standing), &out)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +140,7 @@ func TestFormats(t *testing.T) {
 			t.Errorf("%s: %q", format, out.String())
 		}
 	}
-	if _, err := Handler("xml", slog.LevelInfo, &out); err == nil {
+	if _, err := Handler("xml", slog.LevelInfo, new(Standing), &out); err == nil {
 		t.Error("format xml is accepted")
 	}
 }
