@@ -22,14 +22,14 @@ func write(t *testing.T, text string) string {
 func TestProperties(t *testing.T) {
 	got, err := parseProperties("# c\n! c\n a = 1\nb:2\nc 3\nlong = x\\\n   y\\\n\tz\ne\\=q=\\u0041\\tB\nf\\\\=1\nempty\n\r\nlast=1")
 	want := []property{
-		{"a", "1", 3},
-		{"b", "2", 4},
-		{"c", "3", 5},
-		{"long", "xyz", 6},
-		{"e=q", "A\tB", 9},
-		{`f\`, "1", 10},
-		{"empty", "", 11},
-		{"last", "1", 13},
+		{"a", "1", 3, false},
+		{"b", "2", 4, false},
+		{"c", "3", 5, false},
+		{"long", "xyz", 6, false},
+		{"e=q", "A\tB", 9, false},
+		{`f\`, "1", 10, false},
+		{"empty", "", 11, false},
+		{"last", "1", 13, false},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Fatalf("parseProperties = %v, %v\nwant %v", got, err, want)
@@ -59,7 +59,7 @@ func TestRefusals(t *testing.T) {
 		{"no data directory", "clientPort=1", "zoo.cfg", "dataDir: is not set"},
 		{"neither yes nor no", "dataDir=/d\nforceSync=maybe", ":2", "neither"},
 		{"minimum above maximum", "dataDir=/d\nminSessionTimeout=9\nmaxSessionTimeout=8", ":2", "larger"},
-		{"a broken escape", "dataDir=\\u00x", "line 1", "escape"},
+		{"a broken escape", "dataDir=\\u00x", "zoo.cfg:1: escape", "cut short"},
 		{"a broken template", "dataDir=/d\nclientPortAddress={{ Nonsense }}", ":2", "Nonsense"},
 		{"a key of which only one value is left", "dataDir=/d\nelectionAlg=1", ":2: electionAlg", "only 3"},
 		{"a peer type that is none", "dataDir=/d\npeerType=king", ":2: peerType", "neither participant nor observer"},

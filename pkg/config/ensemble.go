@@ -36,14 +36,20 @@ func (l *loader) join(c *Config) error {
 	}
 	if len(lines) == 0 {
 		l.compareRole(ensemble.Participant)
-		return nil
+		return l.comparePorts(c, nil)
 	}
 	own, stored, err := l.identify(c, lines, alone)
 	if err != nil {
 		return err
 	}
 	l.compareRole(own.member.Role)
-	if err := l.takeClientAddress(c, own); err != nil || alone {
+	if err := l.takeClientAddress(c, own); err != nil {
+		return err
+	}
+	if alone {
+		return l.comparePorts(c, nil)
+	}
+	if err := l.comparePorts(c, &own); err != nil {
 		return err
 	}
 	members := make([]ensemble.Member, len(lines))

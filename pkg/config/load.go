@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -95,6 +96,13 @@ func (l *loader) mergeFile() error {
 	values := make(map[string]any)
 	for _, p := range props {
 		key, here := canonical(p.key), origin{at(l.file, p), p.key}
+		if key == "" {
+			l.warn(here, "a line without a key is ignored")
+			continue
+		}
+		if p.foreign {
+			l.warn(here, "is not in ASCII; it is read as UTF-8, and ZooKeeper reads ISO 8859-1")
+		}
 		if before, twice := l.from[key]; twice && values[key] != p.value {
 			l.warn(here, "counts, and not "+before.key+" at "+before.source)
 		}
@@ -113,10 +121,11 @@ func (l *loader) properties(file string) ([]property, error) {
 		return nil, fmt.Errorf("config: %w", err)
 	}
 	props, err := parseProperties(string(text))
-	if err != nil {
-		return nil, &Error{Source: file, Reason: err.Error()}
+	var bad *lineError
+	if errors.As(err, &bad) {
+		return nil, &Error{Source: fmt.Sprintf("%s:%d", file, bad.line), Reason: bad.reason}
 	}
-	return props, nil
+	return props, err
 }
 
 func at(file string, p property) string { return fmt.Sprintf("%s:%d", file, p.line) }
@@ -218,13 +227,17 @@ func (l *loader) isSet(key string) bool {
 
 // bad returns the error that a key's value makes; a key that is not set is the file's.
 func (l *loader) bad(key, reason string) error {
-	o, ok := l.from[canonical(key)]
-	if !ok {
-		o = origin{l.file, key}
-	}
+	o := l.originOf(key)
 	return &Error{o.source, o.key, reason}
 }
 
+func (l *loader) originOf(key string) origin {
+	if o, ok := l.from[canonical(key)]; ok {
+		return o
+	}
+	return origin{l.file, key}
+}
+
 func (l *loader) warn(o origin, text string) {
-	l.warnings = append(l.warnings, fmt.Sprintf("config: %s: %s %s", o.source, o.key, text))
+	l.warnings = append(l.warnings, fmt.Sprintf("config: %s: %s", o.source, strings.TrimSpace(o.key+" "+text)))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -13,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-sockaddr"
@@ -31,11 +33,30 @@ type host struct {
 
 func thisHost() host {
 	return host{
-		readFile: os.ReadFile, target: filepath.EvalSymlinks, store: store, addresses: addresses,
+		readFile: readFile, target: filepath.EvalSymlinks, store: store, addresses: addresses,
 		resolve: func(ctx context.Context, name string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", name)
 		},
 	}
+}
+
+// longestFile bounds what is read of a file. No list of servers is as long.
+const longestFile = 1 << 20
+
+var errTooLong = errors.New("is longer than 1 MiB")
+
+// readFile reads a file, or a pipe that somebody writes into: it does not wait for whoever may open one later.
+func readFile(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, longestFile+1))
+	if err == nil && len(b) > longestFile {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errTooLong}
+	}
+	return b, err
 }
 
 // lookupTimeout bounds all look-ups of names together: a server must also start while there is no name service.

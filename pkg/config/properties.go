@@ -4,19 +4,35 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // property is one key with its value and the line that it begins on.
 type property struct {
 	key, value string
 	line       int
+	foreign    bool // has characters that are not ASCII, and no escapes for them
 }
 
+// A lineError says what is wrong in a line.
+type lineError struct {
+	line   int
+	reason string
+}
+
+func (e *lineError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.reason) }
+
+// byteOrderMark is what some editors begin a file with.
+const byteOrderMark = "\ufeff"
+
 // parseProperties reads a Java properties file: keys end at '=', ':' or blank, lines go on behind a backslash, # and !
-// begin comments, and escapes are those of java.util.Properties.load. The last of equal keys counts.
+// begin comments, and escapes are those of java.util.Properties.load. The last of equal keys counts. Its text is UTF-8. An
+// error is a *lineError.
 func parseProperties(text string) ([]property, error) {
 	var out []property
-	lines := splitLines(text)
+	lines := splitLines(strings.TrimPrefix(text, byteOrderMark))
 	for i := 0; i < len(lines); i++ {
 		first := i
 		s := strings.TrimLeft(lines[i], " \t\f")
@@ -30,18 +46,34 @@ func parseProperties(text string) ([]property, error) {
 			}
 			s += strings.TrimLeft(lines[i], " \t\f")
 		}
-		p := property{line: first + 1}
-		key, value := cutKey(s)
-		var err error
-		if p.key, err = unescape(key); err == nil {
-			p.value, err = unescape(value)
+		p, reason := parseLine(s)
+		if reason != "" {
+			return nil, &lineError{first + 1, reason}
 		}
-		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", p.line, err)
-		}
+		p.line = first + 1
 		out = append(out, p)
 	}
 	return out, nil
+}
+
+// parseLine reads a line with all that goes on behind it, or says what is wrong with it.
+func parseLine(s string) (p property, reason string) {
+	if !utf8.ValidString(s) {
+		return p, "it is not in UTF-8"
+	}
+	p.foreign = strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
+	key, value := cutKey(s)
+	var err error
+	if p.key, err = unescape(key); err == nil {
+		p.value, err = unescape(value)
+	}
+	switch {
+	case err != nil:
+		return p, err.Error()
+	case strings.ContainsRune(p.key+p.value, 0):
+		return p, "it has a character of value 0"
+	}
+	return p, ""
 }
 
 func splitLines(text string) []string {
@@ -93,18 +125,39 @@ func unescape(s string) (string, error) {
 		case 'f':
 			b.WriteByte('\f')
 		case 'u':
-			if i+5 > len(s) {
-				return "", fmt.Errorf("escape %q is cut short", s[i-1:])
-			}
-			n, err := strconv.ParseUint(s[i+1:i+5], 16, 16)
+			r, n, err := escaped(s[i-1:])
 			if err != nil {
-				return "", fmt.Errorf("escape %q is no character", s[i-1:i+5])
+				return "", err
 			}
-			b.WriteRune(rune(n))
-			i += 4
+			b.WriteRune(r)
+			i += n - 2
 		default:
 			b.WriteByte(s[i])
 		}
 	}
 	return b.String(), nil
+}
+
+// escaped reads the character that s begins with as \uXXXX, or as two of them that are its halves in UTF-16, and how long
+// that is.
+func escaped(s string) (r rune, length int, err error) {
+	const one = len(`\uXXXX`)
+	if len(s) < one {
+		return 0, 0, fmt.Errorf("escape %q is cut short", s)
+	}
+	n, err := strconv.ParseUint(s[2:one], 16, 16)
+	if err != nil {
+		return 0, 0, fmt.Errorf("escape %q is no character", s[:one])
+	}
+	if r = rune(n); !utf16.IsSurrogate(r) {
+		return r, one, nil
+	}
+	if len(s) >= 2*one && s[one:one+2] == `\u` {
+		if low, err := strconv.ParseUint(s[one+2:2*one], 16, 16); err == nil {
+			if r = utf16.DecodeRune(r, rune(low)); r != utf8.RuneError {
+				return r, 2 * one, nil
+			}
+		}
+	}
+	return 0, 0, fmt.Errorf("escape %q is half a character", s[:one])
 }
