@@ -224,7 +224,7 @@ func (t *Tree) removeLeaf(r Ref) {
 	t.path = t.appendPath(t.path[:0], r)
 	size := int64(t.dataLen(n.data))
 	t.bytes -= int64(len(t.path)) + size
-	if n.flags&flagHidden == 0 {
+	if n.mark&flagHidden == 0 {
 		t.digest -= uint64(n.digest)
 	}
 	t.unregister(r)

@@ -20,6 +20,8 @@ var (
 type loader struct {
 	keys   map[int64]uint32
 	rooted bool
+	dir    []byte // the parent of the node that was loaded last, and where it is: siblings mostly stand side by side
+	parent Ref
 }
 
 // LoadSession adds a live session; the timeout is in milliseconds.
@@ -50,14 +52,16 @@ func (t *Tree) LoadNode(path string, data []byte, acl int64, st *proto.StatPersi
 		l.rooted = true
 	} else {
 		dir, name, ok := split(path)
-		parent, found := t.Find(dir)
+		parent, found := t.loadedParent(dir)
 		if !ok || !found || !l.rooted {
 			return fmt.Errorf("tree: load %q: %w", path, ErrNoParent)
 		}
-		if t.child(parent, name) != none {
+		hash := t.hash(parent, name)
+		if t.childOf(parent, name, hash) != none {
 			return fmt.Errorf("tree: load %q: %w", path, ErrTwice)
 		}
-		r = t.insert(path)
+		r = t.insertBelow(parent, path, dir, name, hash)
+		t.double()
 	}
 	n := t.at(r)
 	n.setPersisted(st)
@@ -70,6 +74,19 @@ func (t *Tree) LoadNode(path string, data []byte, acl int64, st *proto.StatPersi
 	t.register(r)
 	t.rehash(r, path)
 	return nil
+}
+
+// loadedParent finds the parent of a node that is loaded.
+func (t *Tree) loadedParent(dir string) (Ref, bool) {
+	l := &t.loading
+	if l.parent != none && string(l.dir) == dir {
+		return l.parent, true
+	}
+	parent, found := t.Find(dir)
+	if found {
+		l.dir, l.parent = append(l.dir[:0], dir...), parent
+	}
+	return parent, found
 }
 
 // FinishLoad says that the snapshot is complete and at which zxid it stands. Lists that no node names are dropped.

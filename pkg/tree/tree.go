@@ -51,7 +51,7 @@ func Empty() *Tree {
 	t.loading.keys = map[int64]uint32{-1: openACL}
 	t.nodes.init()
 	t.acls.init()
-	t.nodes.add(none, "")
+	t.nodes.add(none, "", 0)
 	t.at(root).data = emptyBlob
 	t.rehash(root, "")
 	return t
@@ -76,9 +76,16 @@ func New() *Tree {
 func (t *Tree) insert(path string) Ref {
 	dir, name, _ := split(path)
 	parent, _ := t.Find(dir)
-	r := t.nodes.add(parent, name)
-	if t.at(parent).flags&flagHidden != 0 || dir == systemPath {
-		t.at(r).flags |= flagHidden
+	r := t.insertBelow(parent, path, dir, name, t.hash(parent, name))
+	t.grow()
+	return r
+}
+
+// insertBelow is insert for those who know all of it, and see to the index.
+func (t *Tree) insertBelow(parent Ref, path, dir, name string, hash uint32) Ref {
+	r := t.nodes.add(parent, name, hash)
+	if t.at(parent).mark&flagHidden != 0 || dir == systemPath {
+		t.at(r).mark |= flagHidden
 	}
 	t.bytes += int64(len(path))
 	if path == QuotaPath {
@@ -90,7 +97,7 @@ func (t *Tree) insert(path string) Ref {
 // rehash brings a node's digest and the tree's up to date.
 func (t *Tree) rehash(r Ref, path string) {
 	n := t.at(r)
-	if n.flags&flagHidden != 0 {
+	if n.mark&flagHidden != 0 {
 		return
 	}
 	st := n.persisted()

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -186,6 +187,44 @@ func TestLoadGivesTheTreeBack(t *testing.T) {
 	loaded.check(t)
 	if loaded.Digest() != tr.Digest() || !maps.Equal(image(loaded), image(tr)) || loaded.EphemeralCount() != tr.EphemeralCount() {
 		t.Fatal("the loaded tree differs")
+	}
+}
+
+// TestALargeTreeThatWasLoadedGoesOn growing and shrinking, with siblings that do not stand side by side.
+func TestALargeTreeThatWasLoadedGoesOn(t *testing.T) {
+	tr := Empty()
+	load := func(path string) {
+		if err := tr.LoadNode(path, []byte("data"), -1, &proto.StatPersisted{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{"", "/a", "/b"} {
+		load(path)
+	}
+	const many = 5 * chunkSize
+	for i := range many {
+		load(fmt.Sprintf("/%c/%d", "ab"[i%2], i))
+	}
+	if err := tr.LoadNode(fmt.Sprintf("/a/%d", many/2), nil, -1, &proto.StatPersisted{}); !errors.Is(err, ErrTwice) {
+		t.Fatalf("the same node once more = %v, want %v", err, ErrTwice)
+	}
+	if err := tr.FinishLoad(1); err != nil {
+		t.Fatal(err)
+	}
+	tr.check(t)
+	var r Result
+	z := int64(1)
+	for i := range many {
+		z += 2
+		tr.Apply(create(z, fmt.Sprintf("/a/new-%d", i), -1), &r)
+		tr.Apply(txnAt(z+1, proto.OpDelete, txn.Body{Path: fmt.Sprintf("/%c/%d", "ab"[i%2], i)}), &r)
+		if r.Code != proto.OK {
+			t.Fatalf("delete %d = %v", i, r.Code)
+		}
+	}
+	tr.check(t)
+	if n := tr.NodeCount(); n != many+3 {
+		t.Fatalf("%d nodes are left, want %d", n, many+3)
 	}
 }
 
