@@ -41,7 +41,7 @@ lab: build
 
 ## bench: zabd and ZooKeeper side by side in one run, one server and three; see docs/benchmarks.md
 bench:
-	$(GO) test -tags bench -count=1 -timeout 60m -run 'TestCompare|TestEnsemble' -v ./pkg/load $(BENCHFLAGS)
+	$(GO) test -tags bench -count=1 -timeout 60m -run 'TestCompare|TestEnsemble|TestWatches|TestSessions|TestRestart' -v ./pkg/load $(BENCHFLAGS)
 
 ## bench-failover: leaders of zabd and of ZooKeeper are killed under clients that write
 bench-failover:

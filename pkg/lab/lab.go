@@ -95,7 +95,7 @@ func New(dir string, k Kind, n int, observers ...int) (*Ensemble, error) {
 
 // write lays out a server's directory. Paths in zoo.cfg are relative to it, so that all servers have the same file.
 func (s *Server) write(cfg string, member bool) error {
-	data := filepath.Join(s.dir, "data")
+	data := s.Data()
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return fmt.Errorf("lab: %w", err)
 	}

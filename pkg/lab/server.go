@@ -84,6 +84,9 @@ func (s *Server) Start() error {
 	return nil
 }
 
+// Data is the name of the directory with the server's data.
+func (s *Server) Data() string { return filepath.Join(s.dir, "data") }
+
 // Log is the name of the file with what the server says.
 func (s *Server) Log() string { return filepath.Join(s.dir, "log") }
 

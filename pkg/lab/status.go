@@ -57,7 +57,7 @@ func (s *Server) Status() Status {
 // epoch is what the server keeps on disk, since a zxid tells only the epoch of the last transaction. A single server
 // keeps none.
 func (s *Server) epoch(st Status) uint32 {
-	text, err := os.ReadFile(filepath.Join(s.dir, "data", "version-2", "currentEpoch"))
+	text, err := os.ReadFile(filepath.Join(s.Data(), "version-2", "currentEpoch"))
 	if err != nil {
 		return uint32(st.Zxid >> 32)
 	}

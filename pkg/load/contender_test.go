@@ -29,12 +29,18 @@ func duration() time.Duration { return time.Duration(*seconds * float64(time.Sec
 // test.
 func contenders(t *testing.T, servers int, observers ...int) []*lab.Ensemble {
 	t.Helper()
+	return contendersWith(t, "-Xmx2g", servers, observers...)
+}
+
+// contendersWith gives ZooKeeper's servers another heap.
+func contendersWith(t *testing.T, javaHeap string, servers int, observers ...int) []*lab.Ensemble {
+	t.Helper()
 	var out []*lab.Ensemble
 	for _, name := range []string{"zabd", "java"} {
 		if !strings.Contains(*peers, name) {
 			continue
 		}
-		e, err := lab.New(t.TempDir(), kindOf(t, name), servers, observers...)
+		e, err := lab.New(t.TempDir(), kindOf(t, name, javaHeap), servers, observers...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,12 +50,12 @@ func contenders(t *testing.T, servers int, observers ...int) []*lab.Ensemble {
 	return out
 }
 
-func kindOf(t *testing.T, name string) lab.Kind {
+func kindOf(t *testing.T, name, javaHeap string) lab.Kind {
 	t.Helper()
 	k, err := lab.Kind{}, error(nil)
 	switch {
 	case name == "java":
-		k, err = lab.Java("-Xmx2g")
+		k, err = lab.Java(javaHeap)
 	case *program != "":
 		k, err = lab.Zabd(*program)
 	default:

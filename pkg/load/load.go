@@ -83,6 +83,15 @@ type worker struct {
 }
 
 func dial(ctx context.Context, addr string, op Operation, i, window int) (*worker, error) {
+	nc, err := open(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	return &worker{nc: nc, next: op.frames(i), window: window, sent: make([]time.Time, window)}, nil
+}
+
+// open connects and takes a new session.
+func open(ctx context.Context, addr string) (net.Conn, error) {
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -98,12 +107,15 @@ func dial(ctx context.Context, addr string, op Operation, i, window int) (*worke
 	if _, err := io.ReadFull(nc, reply[:]); err != nil {
 		return nil, fmt.Errorf("load: handshake: %w", err)
 	}
-	return &worker{nc: nc, next: op.frames(i), window: window, sent: make([]time.Time, window)}, nil
+	return nc, nil
 }
+
+// goodbye is closeSession, behind whose answer the server closes the connection.
+var goodbye = []byte{0, 0, 0, 8, 0x7f, 0, 0, 0, 0xff, 0xff, 0xff, 0xf5}
 
 // close ends the session, so that it is no burden on what is measured next.
 func (w *worker) close() {
-	_, _ = w.nc.Write([]byte{0, 0, 0, 8, 0x7f, 0, 0, 0, 0xff, 0xff, 0xff, 0xf5})
+	_, _ = w.nc.Write(goodbye)
 	_ = w.nc.SetReadDeadline(time.Now().Add(time.Second))
 	_, _ = io.Copy(io.Discard, w.nc)
 	_ = w.nc.Close()
