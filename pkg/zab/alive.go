@@ -195,6 +195,9 @@ func (n *Node) onQuestion(x *learner, p Packet, ef *Effects) {
 	}
 	if r.Op != proto.OpSync {
 		n.admit(r, int64(x.link), ef)
+		if n.lead != nil {
+			x.asked = n.lead.assigned
+		}
 		return
 	}
 	x.syncs = append(x.syncs, n.lead.assigned)

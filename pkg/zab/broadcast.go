@@ -116,9 +116,26 @@ func (n *Node) onSynced(z proto.Zxid, ef *Effects) {
 	switch {
 	case n.lead != nil && n.lead.established:
 		n.onAck(n.lead.slot, z, ef)
+		n.assure(z, ef)
 		n.resume(ef)
 	case n.follow != nil:
 		n.acknowledge(ef)
+		n.commitTogether(ef)
+	}
+}
+
+// assure tells those whose clients wait that we have stored everything up to z, if a learner and we are a quorum: it need
+// not wait until we have heard of its own disk, and it of that. What stands behind a sync is not for it to commit before
+// the answer to the sync (see firstSync).
+func (n *Node) assure(z proto.Zxid, ef *Effects) {
+	if pair := 2; 2*pair <= n.lead.quorum.Voters() {
+		return
+	}
+	for _, x := range n.lead.learners {
+		if x.extensions&LeaderAck != 0 && x.slot >= 0 && x.phase == synced && x.acked < z && x.asked > n.last() && len(x.syncs) == 0 {
+			x.assured = z
+			n.send(x, Packet{Type: TypeAck, Zxid: z}, ef)
+		}
 	}
 }
 
@@ -182,13 +199,14 @@ func (n *Node) commit(z proto.Zxid, ef *Effects) {
 
 // announce tells a learner what is committed.
 func (n *Node) announce(x *learner, es []txn.Entry, ef *Effects) {
-	switch {
+	switch last := es[len(es)-1].Zxid; {
+	case x.assured >= last && x.acked >= last: // it knows
 	case x.observer:
 		for _, e := range es {
 			n.send(x, Packet{Type: TypeInform, Zxid: e.Zxid, Data: e.Bytes}, ef)
 		}
 	case x.extensions&CumulativeCommit != 0:
-		n.send(x, Packet{Type: TypeCommit, Zxid: es[len(es)-1].Zxid}, ef)
+		n.send(x, Packet{Type: TypeCommit, Zxid: last}, ef)
 	default:
 		for _, e := range es {
 			n.send(x, Packet{Type: TypeCommit, Zxid: e.Zxid}, ef)

@@ -31,6 +31,11 @@ func (n *Node) synchronise(x *learner, ef *Effects) {
 		n.open(x, wholeTree, ef)
 		return
 	}
+	if x.extensions&LeaderAck != 0 && x.last > n.last() && x.last.Epoch() == n.lead.epoch && x.last <= n.lead.proposed {
+		// What it has behind our history are our own proposals of this epoch, and it may know that they are committed
+		// before we do. It keeps them: DIFF names less than it has.
+		x.last = n.last()
+	}
 	c := choose(x.last, n.last(), n.history())
 	switch {
 	case c.opening == 0 && n.cfg.NoLogSync:

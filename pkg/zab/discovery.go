@@ -52,6 +52,8 @@ type learner struct {
 	watched proto.Zxid    // a proposal that it has to acknowledge in time
 	since   time.Duration // when that was sent
 	acked   proto.Zxid
+	asked   proto.Zxid // of the last write of its clients
+	assured proto.Zxid // so far it has our own ACK
 }
 
 func (l *learner) String() string {
@@ -198,6 +200,9 @@ func (n *Node) onInfo(x *learner, p *Packet, ef *Effects) {
 	}
 	x.id, x.observer, x.accepted = info.id, p.Type == TypeObserverInfo, p.Zxid.Epoch()
 	x.extensions = info.extensions & n.cfg.Extensions
+	if n.cfg.ForceSnapshot {
+		x.extensions &^= LeaderAck // the tree could lack what the learner has committed
+	}
 	l := n.lead
 	switch {
 	case info.version < protocolVersion:

@@ -33,6 +33,11 @@ func (n *Node) onBroadcast(p *Packet, ef *Effects) {
 		n.onEntry(p, ef)
 	case TypeCommit:
 		n.onCommit(p.Zxid, ef)
+	case TypeAck:
+		if f.extensions&LeaderAck != 0 {
+			f.assured = max(f.assured, p.Zxid)
+			n.commitTogether(ef)
+		}
 	case TypeInform:
 		if n.onEntry(p, ef) {
 			n.deliver(p.Zxid, ef)
@@ -54,9 +59,17 @@ func (n *Node) onBroadcast(p *Packet, ef *Effects) {
 	}
 }
 
+// show begins to serve, if that had to wait until all that the tree holds is committed.
+func (n *Node) show(z proto.Zxid) {
+	if !n.serving && n.follow.stage == following && z >= n.applied {
+		n.serving, n.committed = true, max(n.committed, n.applied)
+	}
+}
+
 // onCommit delivers what a quorum holds.
 func (n *Node) onCommit(z proto.Zxid, ef *Effects) {
 	f := n.follow
+	n.show(z)
 	switch {
 	case z <= n.applied:
 		return
@@ -68,6 +81,15 @@ func (n *Node) onCommit(z proto.Zxid, ef *Effects) {
 		return
 	}
 	n.deliver(z, ef)
+}
+
+// commitTogether delivers what both the leader and we have stored, as far as the leader has said that the two of us are a
+// quorum.
+func (n *Node) commitTogether(ef *Effects) {
+	z := min(n.follow.assured, n.synced)
+	if n.show(z); z > n.applied {
+		n.deliver(z, ef)
+	}
 }
 
 // acknowledge tells the leader what is on our disk. An observer's word does not count, and it gives none.

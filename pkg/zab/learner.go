@@ -56,6 +56,7 @@ type discipleship struct {
 
 	unacked []proto.Zxid // appended and not acknowledged, for a leader that wants each of them
 	acked   proto.Zxid
+	assured proto.Zxid       // so far the leader has stored it, and is a quorum with us
 	syncs   []*proto.Request // of our clients, in the order in which the leader was asked
 	asked   []int64          // sessions that the leader was asked about
 }
@@ -211,6 +212,9 @@ func (n *Node) onOpening(in Received, ef *Effects) {
 	switch p.Type {
 	case TypeDiff:
 		f.stage, f.history = receiving, n.logged
+		if f.extensions&LeaderAck != 0 && p.Zxid >= proto.MakeZxid(f.epoch, 0) {
+			f.history = min(n.logged, p.Zxid) // behind that we have proposals of this epoch that we had already
+		}
 	case TypeSnap:
 		if in.Tree == nil {
 			n.leave(ef, "leader %d sends no tree behind SNAP", f.leader)
@@ -398,7 +402,7 @@ func (n *Node) onUpToDate(ef *Effects) {
 	n.adopt(ef)
 	n.deliver(f.history, ef)
 	n.tell(Packet{Type: TypeAck, Zxid: proto.MakeZxid(f.epoch, 0)}, ef)
-	n.serving = true
+	n.serving = n.applied <= max(f.history, n.committed) // a tree that was recovered may hold proposals: see show
 	f.acked = f.history
 	for len(f.unacked) > 0 && f.unacked[0] <= f.history {
 		f.unacked = f.unacked[1:] // stored before NEWLEADER was acknowledged

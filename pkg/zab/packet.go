@@ -113,8 +113,12 @@ const (
 	CumulativeAck uint64 = 1 << 0
 	// CumulativeCommit: a COMMIT stands for everything up to its zxid.
 	CumulativeCommit uint64 = 1 << 1
+	// LeaderAck: an ACK from the leader says that it has stored everything up to a zxid, and that with the learner it is a
+	// quorum. What the learner has stored, too, is committed. It goes to whom clients wait for; a COMMIT that says no more
+	// is left out.
+	LeaderAck uint64 = 1 << 2
 	// AllExtensions are those that this program knows.
-	AllExtensions = CumulativeAck | CumulativeCommit
+	AllExtensions = CumulativeAck | CumulativeCommit | LeaderAck
 )
 
 // appendExtensions appends what a peer that does not know it never looks at.
