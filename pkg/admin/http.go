@@ -59,7 +59,6 @@ type HTTP struct {
 	CommandURL      string        // "/commands"
 	SnapshotEnabled bool          // admin.snapshot.enabled
 	SnapshotEvery   time.Duration // the shortest time between two snapshots over TCP
-	Patience        time.Duration // for a client that takes nothing of its answer
 
 	mu           sync.Mutex // guards what follows
 	lastSnapshot time.Time
@@ -104,7 +103,6 @@ func (h *HTTP) index(w http.ResponseWriter, r *http.Request) {
 
 func (h *HTTP) serve(w http.ResponseWriter, r *http.Request, local bool) {
 	name := strings.ToLower(r.PathValue("name"))
-	w = patient{w, http.NewResponseController(w), h.Patience}
 	c := &call{HTTP: h, r: r, w: w, status: http.StatusOK, command: findCommand(name), local: local, ids: h.Aliases}
 	if local {
 		c.ids = nil
@@ -131,6 +129,13 @@ func (h *HTTP) serve(w http.ResponseWriter, r *http.Request, local bool) {
 	_, _ = w.Write(c.answer.text())
 }
 
+// Patient ends a connection whose client takes nothing of its answer for too long.
+func Patient(h http.Handler, within time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(patient{w, http.NewResponseController(w), within}, r)
+	})
+}
+
 // patient is a connection that ends when its client takes nothing for too long, however long the whole answer takes.
 type patient struct {
 	http.ResponseWriter
@@ -143,6 +148,9 @@ func (p patient) Write(b []byte) (int, error) {
 	_ = p.control.SetWriteDeadline(time.Now().Add(p.within)) // a recorder has none
 	return p.ResponseWriter.Write(b)
 }
+
+// Unwrap lets http.ResponseController reach the connection.
+func (p patient) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
 // execute runs the command if whoever asks may run it now.
 func (c *call) execute(name string) {

@@ -260,6 +260,12 @@ func TestHostileAskers(t *testing.T) {
 		"GET /commands/%2e%2e/%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n":                            true,
 		"POST /commands/shed HTTP/1.1\r\nHost: x\r\nAuthorization: digest a:b\r\nContent-Length: 100\r\n\r\n{": false,
 		"GET /commands/moni": false, "": false,
+		"GET /commands/ruok HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("X-Y: "+strings.Repeat("z", 100)+"\r\n", 1000) + "\r\n":       true,
+		"GET /commands/ruok HTTP/1.1\r\nHost: x\r\nX-Y: " + strings.Repeat("z", 5000):                                               false, // goes on for ever
+		"POST /commands/restore HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000000\r\n\r\n" + strings.Repeat("z", 500_000):         true,
+		"POST /commands/snapshot HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n" + strings.Repeat("z", 500_000): true,
+		"POST /commands/shed HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n":                                                     true,
+		"POST /commands/shed HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nx":                       false,
 	}
 	for text, want := range answered {
 		b, _ := io.ReadAll(send(address, text)) // to its end, which comes

@@ -82,7 +82,6 @@ func (s *Server) serveAdmin() {
 		Source: s, Registry: s.registry, Trace: s.words.Load().Trace, Aliases: s.words.Load().Aliases, Stats: &s.adminStats,
 		CommandURL: cfg.AdminCommandURL, SnapshotEnabled: cfg.AdminSnapshotEnabled,
 		SnapshotEvery: cfg.AdminRateLimit / 1000, // see config.Admin
-		Patience:      cfg.AdminIdleTimeout,
 	}
 	metrics := http.NewServeMux()
 	metrics.Handle("/metrics", s.registry.Handler())
@@ -94,7 +93,7 @@ func (s *Server) serveAdmin() {
 			continue
 		}
 		server := &http.Server{
-			Handler: port.handler, ReadHeaderTimeout: cfg.AdminIdleTimeout, ReadTimeout: cfg.AdminIdleTimeout,
+			Handler: admin.Patient(port.handler, cfg.AdminIdleTimeout), ReadHeaderTimeout: cfg.AdminIdleTimeout, ReadTimeout: cfg.AdminIdleTimeout,
 			IdleTimeout: cfg.AdminIdleTimeout, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelInfo),
 		}
 		p.servers = append(p.servers, server)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -158,8 +159,21 @@ func (c *conn) fourLetter(word string) (done bool, err error) {
 		c.asks.Store(false)
 		return false, nil
 	}
-	_, err = c.tcp.Write(text)
-	return true, errors.Join(err, errAnswered)
+	if err := c.tell(text); err != nil {
+		return true, fmt.Errorf("server: answer to %s: %w", word, err)
+	}
+	return true, errAnswered
+}
+
+// tell sends the answer to a word, for as long as its client goes on taking it.
+func (c *conn) tell(text []byte) error {
+	for piece := range slices.Chunk(text, readSize) {
+		_ = c.tcp.SetWriteDeadline(time.Now().Add(c.srv.limits.Load().HandshakeTimeout))
+		if _, err := c.tcp.Write(piece); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *conn) deadline(err error) error {
