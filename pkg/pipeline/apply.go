@@ -332,6 +332,7 @@ func (p *Pipeline) answerReads(s *clientSession) {
 		p.Stats.ReadWait.Observe((p.apply.since - time.Duration(it.Start)).Milliseconds())
 		if c := it.From.(*Client); !c.gone.Load() {
 			c.answerRead(it.Req)
+			c.spaces.tell()
 			p.touch(c)
 		} else {
 			p.Stats.StaleReply.Add(1)

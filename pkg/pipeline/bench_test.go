@@ -73,8 +73,8 @@ func BenchmarkRound(b *testing.B) {
 		until time.Duration
 		frame []byte
 	}{
-		{"get", forever, frame(1, proto.OpGetData, get("/", false))},
-		{"get-leased", leased, frame(1, proto.OpGetData, get("/", false))},
+		{"get", forever, frame(1, proto.OpGetData, get("/zookeeper/quota", false))},
+		{"get-leased", leased, frame(1, proto.OpGetData, get("/zookeeper/quota", false))},
 		{"set", forever, frame(1, proto.OpSetData, set("/"))},
 	} {
 		for _, n := range []int{1, 64} {

@@ -244,12 +244,13 @@ func (c *Client) read(h proto.RequestHeader, body []byte) {
 func (c *Client) answerRead(req *proto.Request) int {
 	c.reader.Tree = c.p.tree
 	n, size := c.out.read(&c.reader, req)
-	c.spaces.observeRead(req, size)
+	c.spaces.observeRead(req.Op, c.reader.Path, size)
 	return n
 }
 
 func (c *Client) release() {
 	if c.reading {
+		c.spaces.tell()
 		c.p.mu.RUnlock()
 		c.reading, c.reads = false, 0
 	}

@@ -41,6 +41,7 @@ func (w *wallClock) at(now time.Duration, look func() int64) (millis int64) {
 }
 
 func (p *Pipeline) endStep() {
+	p.apply.spaces.tell()
 	st, s := &p.Stats, &p.apply.step
 	st.StepTime.Observe((p.cfg.Clock() - p.apply.since).Milliseconds())
 	st.WritesIssued.Observe(s.writes)
@@ -101,9 +102,9 @@ func (p *Pipeline) countTxn() {
 func (a *applier) countWrite(typ proto.Op, b *txn.Body) {
 	switch typ {
 	case proto.OpCreate, proto.OpCreate2, proto.OpCreateContainer, proto.OpCreateTTL, proto.OpSetData:
-		a.spaces.observe(b.Path, len(b.Path)+len(b.Data))
+		a.spaces.observe(b.Path, int64(len(b.Path)+len(b.Data)))
 	case proto.OpDelete, proto.OpDeleteContainer:
-		a.spaces.observe(b.Path, len(b.Path))
+		a.spaces.observe(b.Path, int64(len(b.Path)))
 	}
 }
 

@@ -17,6 +17,7 @@ type Reader struct {
 	Tree    *tree.Tree // the one of the moment
 	Watches *watch.Table
 	Watcher *watch.Watcher // the connection's
+	Path    string         // what the last exists, getData, getACL or getChildren was about; good as long as its request
 	auth.Rules
 }
 
@@ -69,6 +70,7 @@ func (r *Reader) record(dst []byte, req *proto.Request) ([]byte, proto.Code) {
 		if req.Op == proto.OpGetAllChildrenNumber {
 			return r.getAllChildrenNumber(dst, q.Path, req.IDs)
 		}
+		r.Path = q.Path
 		return r.getACL(dst, q.Path, req.IDs)
 	case proto.OpGetEphemerals:
 		var prefix proto.OptString
@@ -87,6 +89,7 @@ func (r *Reader) record(dst []byte, req *proto.Request) ([]byte, proto.Code) {
 	if q.Decode(&d) != nil {
 		return dst, proto.MarshallingError
 	}
+	r.Path = q.Path
 	switch req.Op {
 	case proto.OpExists:
 		return r.exists(dst, &q, req.IDs)
