@@ -8,7 +8,7 @@ SEEDS    ?= 20000
 FROM     ?= 1
 NFPM    := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
 
-.PHONY: run build test lint sim lab bench bench-failover interop e2e fuzz packages clean
+.PHONY: run build test lint lint-ansible sim lab bench bench-failover interop e2e fuzz packages clean
 
 ## run: build and serve on 127.0.0.1:2181, with the data below ./data
 run: build
@@ -30,6 +30,12 @@ lint:
 	@out=$$($(GO) tool gofumpt -l cmd pkg packaging); if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi
 	$(GO) vet -tags interop,e2e,bench ./...
 	$(GO) tool staticcheck -tags interop,e2e,bench ./...
+
+## lint-ansible: the role and the playbooks
+lint-ansible:
+	@for tool in yamllint ansible-lint; do command -v $$tool >/dev/null || \
+		{ echo "$$tool is missing: apt-get install -y --no-install-recommends ansible ansible-lint yamllint"; exit 1; }; done
+	cd ansible && yamllint --strict . && ansible-lint --strict
 
 ## sim: SEEDS simulated ensembles, from seed FROM on; each finds its own way to go wrong
 sim:

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,10 +23,13 @@ import (
 // host is one booted machine: a systemd of its own over a copy-on-write root, in a network namespace of its own in which
 // there is nothing but loopback.
 type host struct {
-	t     *testing.T
-	netns string
-	root  string // its file system, from outside
-	pid   string // of its init
+	t       *testing.T
+	name    string
+	netns   string
+	dir     string   // for what belongs to it, outside
+	root    string   // its file system, from outside
+	pid     string   // of its init
+	options []string // of systemd-nspawn, besides those that each host has
 }
 
 const tools = "apt-get install -y systemd-container mmdebstrap iproute2 util-linux"
@@ -50,10 +54,13 @@ func run(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// rootfs makes the root that hosts start from, once: it is kept below the checkout.
+// included are the packages of a host. Python and ssh are there for Ansible.
+const included = "systemd,systemd-sysv,dbus,adduser,iproute2,procps,libpam-systemd,openssh-server,python3-minimal,python3-apt"
+
+// rootfs makes the root that hosts start from, once for each list of packages: it is kept below the checkout.
 func rootfs(t *testing.T) string {
 	t.Helper()
-	dir, err := filepath.Abs("../../.cache/rootfs")
+	dir, err := filepath.Abs(fmt.Sprintf("../../.cache/rootfs-%08x", crc32.ChecksumIEEE([]byte(included))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +72,7 @@ func rootfs(t *testing.T) string {
 		t.Fatal(err)
 	}
 	run(t, "mmdebstrap", "--mode=root", "--variant=minbase", "--aptopt=Acquire::Languages \"none\"",
-		"--include=systemd,systemd-sysv,dbus,adduser,iproute2,procps,libpam-systemd",
+		"--include="+included,
 		"--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*", "bookworm", dir)
 	return dir
 }
@@ -73,10 +80,19 @@ func rootfs(t *testing.T) string {
 // boot starts a host and waits until its systemd is up.
 func boot(t *testing.T, name string) *host {
 	t.Helper()
+	h := newHost(t, name)
+	h.start()
+	h.awaitSystemd()
+	return h
+}
+
+// newHost makes a host that has not been started yet.
+func newHost(t *testing.T, name string) *host {
+	t.Helper()
 	need(t, "systemd-nspawn", tools)
 	need(t, "ip", tools)
 	lower, dir := rootfs(t), t.TempDir()
-	h := &host{t: t, netns: fmt.Sprintf("%s-%d", name, os.Getpid()), root: filepath.Join(dir, "root")}
+	h := &host{t: t, name: name, netns: namespace(name, dir), dir: dir, root: filepath.Join(dir, "root")}
 	for _, d := range []string{"root", "up", "work"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
 			t.Fatal(err)
@@ -88,16 +104,27 @@ func boot(t *testing.T, name string) *host {
 	overlay := fmt.Sprintf("lowerdir=%s,upperdir=%s/up,workdir=%s/work", lower, dir, dir)
 	run(t, "mount", "-t", "overlay", h.netns, "-o", overlay, h.root)
 	t.Cleanup(func() { _ = exec.Command("umount", "-l", h.root).Run() })
-	h.start(dir, name)
+	if err := os.WriteFile(filepath.Join(h.root, "etc/hostname"), []byte(name+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// namespace returns a name that nobody else on the machine uses: of the directory, which is new.
+func namespace(name, dir string) string {
+	return fmt.Sprintf("%s-%08x", name, crc32.ChecksumIEEE([]byte(dir)))
+}
+
+func (h *host) awaitSystemd() {
+	h.t.Helper()
 	h.until("systemd is up", func() bool {
 		out, _ := h.try("systemctl", "is-system-running")
 		return strings.HasPrefix(out, "running") || strings.HasPrefix(out, "degraded")
 	})
-	return h
 }
 
 // start runs systemd-nspawn in a mount namespace with a pure cgroup2 tree and in a cgroup of its own.
-func (h *host) start(dir, name string) {
+func (h *host) start() {
 	const script = `set -e
 umount -R /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
@@ -105,10 +132,11 @@ mkdir -p "/sys/fs/cgroup/e2e/$NETNS"
 echo $$ > "/sys/fs/cgroup/e2e/$NETNS/cgroup.procs"
 exec systemd-nspawn --quiet --boot --keep-unit --register=no --machine="$NAME" --hostname="$NAME" --directory="$ROOT" \
 	--network-namespace-path="/run/netns/$NETNS" --resolv-conf=off --timezone=off --link-journal=no --console=pipe \
-	--capability=CAP_NET_ADMIN --kill-signal=SIGRTMIN+3`
-	cmd := exec.Command("unshare", "--mount", "--propagation", "private", "bash", "-c", script)
-	cmd.Env = append(os.Environ(), "NETNS="+h.netns, "NAME="+name, "ROOT="+h.root)
-	console, err := os.Create(filepath.Join(dir, "console"))
+	--capability=CAP_NET_ADMIN --kill-signal=SIGRTMIN+3 "$@"`
+	args := []string{"--mount", "--propagation", "private", "bash", "-c", script, "bash"}
+	cmd := exec.Command("unshare", append(args, h.options...)...)
+	cmd.Env = append(os.Environ(), "NETNS="+h.netns, "NAME="+h.name, "ROOT="+h.root)
+	console, err := os.Create(filepath.Join(h.dir, "console"))
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -182,13 +210,20 @@ func (h *host) beside(args ...string) *exec.Cmd {
 	return exec.Command("ip", append([]string{"netns", "exec", h.netns}, args...)...)
 }
 
-// inside calls f on a thread in the host's network namespace: what f dials itself is the host's.
+// inside calls f in the host's network namespace: what f dials itself is the host's.
 func (h *host) inside(f func()) {
 	h.t.Helper()
+	if err := within(h.netns, f); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// within calls f on a thread in a network namespace.
+func within(netns string, f func()) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		ns, err := os.Open("/run/netns/" + h.netns)
+		ns, err := os.Open("/run/netns/" + netns)
 		if err == nil {
 			err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
 			_ = ns.Close()
@@ -198,9 +233,7 @@ func (h *host) inside(f func()) {
 		}
 		done <- err
 	}()
-	if err := <-done; err != nil {
-		h.t.Fatal(err)
-	}
+	return <-done
 }
 
 // show returns a property of the unit.

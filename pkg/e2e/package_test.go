@@ -26,13 +26,9 @@ const (
 // TestPackageOnABootedHost is an operator's day: install, start, load, kill, go to ZooKeeper and come back, break the
 // configuration, remove.
 func TestPackageOnABootedHost(t *testing.T) {
-	debs, _ := filepath.Glob("../../dist/zabd_*.deb")
-	if len(debs) == 0 {
-		t.Fatal("no package; make packages")
-	}
-	slices.SortFunc(debs, func(a, b string) int { return newer(b).Compare(newer(a)) })
+	deb := newestPackage(t)
 	h := boot(t, "zk1")
-	text, err := os.ReadFile(debs[0])
+	text, err := os.ReadFile(deb)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,6 +62,20 @@ func TestPackageOnABootedHost(t *testing.T) {
 			return
 		}
 	}
+}
+
+// newestPackage returns the package that was built last.
+func newestPackage(t *testing.T) string {
+	t.Helper()
+	debs, _ := filepath.Glob("../../dist/zabd_*.deb")
+	if len(debs) == 0 {
+		t.Fatal("no package; make packages")
+	}
+	deb, err := filepath.Abs(slices.MaxFunc(debs, func(a, b string) int { return newer(a).Compare(newer(b)) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return deb
 }
 
 func newer(file string) time.Time {
