@@ -35,7 +35,8 @@ lint:
 lint-ansible:
 	@for tool in yamllint ansible-lint; do command -v $$tool >/dev/null || \
 		{ echo "$$tool is missing: apt-get install -y --no-install-recommends ansible ansible-lint yamllint"; exit 1; }; done
-	cd ansible && yamllint --strict . && ansible-lint --strict
+	cd ansible && yamllint --strict . ../vagrant && ansible-lint --strict
+	cd vagrant && ANSIBLE_ROLES_PATH=../ansible/roles ansible-lint --strict -c ../ansible/.ansible-lint lab.yml
 
 ## sim: SEEDS simulated ensembles, from seed FROM on; each finds its own way to go wrong
 sim:

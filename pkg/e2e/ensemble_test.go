@@ -181,7 +181,7 @@ func earlier(t *testing.T) string {
 	dir := filepath.Join(t.TempDir(), "zabd")
 	run(t, "dpkg-deb", "--raw-extract", newestPackage(t), dir)
 	run(t, "sed", "-i", "s/^Version: .*/Version: 0.0.0~earlier/", filepath.Join(dir, "DEBIAN/control"))
-	run(t, "dpkg-deb", "--root-owner-group", "--build", dir, dir+".deb")
+	run(t, "dpkg-deb", "-Zgzip", "-z1", "--root-owner-group", "--build", dir, dir+".deb")
 	return dir + ".deb"
 }
 
