@@ -1,14 +1,18 @@
 # Everything a developer needs: `make run` and `make test`. The other targets are what those, CI and releases are made of.
 
-VERSION ?= $(shell git describe --tags 2>/dev/null || echo 0.0.0+g$$(git rev-parse --short HEAD 2>/dev/null || echo unknown))
+# Behind a tag by five commits: 1.2.3+5.gabcdef, which package managers take for newer than 1.2.3.
+VERSION ?= $(shell git describe --tags 2>/dev/null | sed 's/^v//; s/-\([0-9]*\)-g/+\1.g/' | grep . || echo 0.0.0+g$$(git rev-parse --short HEAD 2>/dev/null || echo unknown))
+# When: of the last commit, so that the same source makes the same packages.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 GO      ?= go
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 20s
 SEEDS    ?= 20000
 FROM     ?= 1
+ARCHES   ?= amd64 arm64
 NFPM    := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
 
-.PHONY: run build test lint lint-ansible sim lab bench bench-failover interop e2e fuzz packages clean
+.PHONY: run build test lint lint-ansible sim lab bench bench-failover interop e2e fuzz packages repo lint-packages clean .FORCE
 
 ## run: build and serve on 127.0.0.1:2181, with the data below ./data
 run: build
@@ -59,7 +63,7 @@ interop:
 	$(GO) test -tags interop -count=1 -timeout 10m ./pkg/interop
 
 ## e2e: the package on a booted host (systemd-nspawn; needs root)
-e2e: packages
+e2e: repo
 	$(GO) test -tags e2e -count=1 -timeout 20m -v ./pkg/e2e
 
 ## fuzz: every fuzz target for FUZZTIME
@@ -70,11 +74,34 @@ fuzz:
 		done; \
 	done
 
-## packages: dist/zabd_*.deb
-packages: build
-	@mkdir -p dist
-	$(GO) run ./packaging/notices > dist/copyright
-	VERSION=$(VERSION:v%=%) $(GO) run $(NFPM) package --config nfpm.yaml --packager deb --target dist/
+## packages: dist/zabd_*.deb and dist/zabd-*.rpm, for amd64 and arm64
+packages: dist/doc
+	@rm -f dist/*.deb dist/*.rpm
+	GOBIN=$(CURDIR)/dist/tools $(GO) install $(NFPM)
+	@for arch in $(ARCHES); do \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o dist/build/$$arch/ ./cmd/zabd ./cmd/zabctl || exit 1; \
+		for packager in deb rpm; do \
+			ARCH=$$arch VERSION=$(VERSION) dist/tools/nfpm package --config nfpm.yaml --packager $$packager --target dist/ || exit 1; \
+		done; \
+	done
+
+dist/doc: .FORCE
+	@mkdir -p dist/doc
+	$(GO) run ./packaging/notices > dist/doc/NOTICES
+	$(GO) run ./packaging/manual dist/doc $(VERSION) $(SOURCE_DATE_EPOCH)
+	@printf -- '- semver: "%s-1"\n  date: %s\n  packager: %s\n  deb: {urgency: medium, distributions: [stable]}\n  changes: [{note: "%s"}]\n' '$(VERSION)' \
+		"$$(date -u -d @$(SOURCE_DATE_EPOCH) +%Y-%m-%dT%H:%M:%SZ)" 'zabd maintainers <maintainers@zabd.invalid>' 'See /usr/share/doc/zabd/NEWS.md.' > dist/doc/changelog.yaml
+
+## repo: dist/repo, a signed apt and a signed yum repository of the packages (REPO_KEY names the key)
+repo: packages
+	packaging/repo/repo.sh dist dist/repo
+
+## lint-packages: what Debian and Fedora say of the packages
+lint-packages: packages
+	lintian --fail-on error,warning --suppress-tags bad-distribution-in-changes-file dist/*.deb
+	rpmlint -c packaging/lint/rpmlint.toml dist/*.rpm
+
+.FORCE:
 
 clean:
 	rm -rf bin dist .cache

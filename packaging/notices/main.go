@@ -1,4 +1,4 @@
-// Command notices prints the copyright file of the package: the licence of zabd and those of all modules that it links.
+// Command notices prints what the packages have as NOTICES: the licence of zabd and those of all modules that it links.
 package main
 
 import (

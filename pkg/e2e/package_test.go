@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -26,29 +27,27 @@ const (
 // TestPackageOnABootedHost is an operator's day: install, start, load, kill, go to ZooKeeper and come back, break the
 // configuration, remove.
 func TestPackageOnABootedHost(t *testing.T) {
-	deb := newestPackage(t)
 	h := boot(t, "zk1")
-	text, err := os.ReadFile(deb)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(h.root+"/var/tmp/zabd.deb", text, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	h.do("dpkg", "-i", "/var/tmp/zabd.deb")
 	steps := []struct {
 		name string
 		run  func(*testing.T, *host)
 	}{
+		{"install from the repository", installFromRepository},
 		{"nothing runs that nobody asked for", nothingRuns},
+		{"units", unitsAreSound},
 		{"start", startsThroughTheSocket},
+		{"tools", operatorsTools},
 		{"zkCli", zkCli},
 		{"kazoo", kazoo},
 		{"load and kill", loadAndKill},
 		{"restart", restartRefusesNobody},
+		{"stop", stopTakesTheSocket},
 		{"ZooKeeper and back", zooKeeperAndBack},
 		{"journal", journalFields},
+		{"a session in the journal", sessionInTheJournal},
 		{"wrong setting", wrongSetting},
+		{"refusals", refusals},
+		{"upgrade", upgrade},
 		{"removal", removalKeepsData},
 	}
 	for _, s := range steps {
@@ -67,7 +66,7 @@ func TestPackageOnABootedHost(t *testing.T) {
 // newestPackage returns the package that was built last.
 func newestPackage(t *testing.T) string {
 	t.Helper()
-	debs, _ := filepath.Glob("../../dist/zabd_*.deb")
+	debs, _ := filepath.Glob("../../dist/zabd_*_" + runtime.GOARCH + ".deb")
 	if len(debs) == 0 {
 		t.Fatal("no package; make packages")
 	}
@@ -331,15 +330,4 @@ func wrongSetting(t *testing.T, h *host) {
 	}
 	h.do("systemctl", "reset-failed", "zabd")
 	h.do("systemctl", "start", "zabd")
-}
-
-func removalKeepsData(t *testing.T, h *host) {
-	h.do("dpkg", "--purge", "zabd")
-	if _, err := os.Stat(h.root + "/usr/bin/zabd"); err == nil {
-		t.Error("the program is still there")
-	}
-	files, _ := filepath.Glob(h.root + "/var/lib/zabd/version-2/*")
-	if len(files) == 0 {
-		t.Error("the data is gone")
-	}
 }

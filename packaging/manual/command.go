@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+const startScript = `
+## ZKSERVER.SH
+
+Called as **zkServer.sh**, it is ZooKeeper's start script: [--config DIR] start|stop|restart|status|start-foreground|version|print-cmd [FILE].
+start, stop and restart act upon zabd.service, and status prints what ZooKeeper's prints.
+
+## EXIT STATUS
+
+0 if all is well, 1 if the server does not serve or does not answer, 64 if the command line is wrong, 78 if a setting is.
+
+## FILES
+
+/etc/zabd/zoo.cfg names the control socket (controlSocket), /run/zabd/control.sock unless it does.
+
+## SEE ALSO
+
+zabd(8), zoo.cfg(5)
+`
+
+// commandPage describes all commands as Markdown.
+func commandPage(root *cobra.Command) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "## NAME\n\n%s - %s\n\n## SYNOPSIS\n\n**%s** *COMMAND* [*OPTIONS*]\n", root.Name(), lower(root.Short), root.Name())
+	b.WriteString("\n## COMMANDS\n")
+	each(root, func(c *cobra.Command) {
+		text := c.Long
+		if text == "" {
+			text = c.Short + "."
+		}
+		fmt.Fprintf(&b, "\n### %s\n\n%s\n", strings.TrimPrefix(strings.TrimSuffix(c.UseLine(), " [flags]"), "zabctl "), text)
+		b.WriteString(c.LocalNonPersistentFlags().FlagUsages())
+	})
+	b.WriteString("\n## OPTIONS OF ALL COMMANDS\n\n" + root.PersistentFlags().FlagUsages())
+	b.WriteString(startScript)
+	return b.String()
+}
+
+func lower(s string) string { return strings.ToLower(s[:1]) + s[1:] }
+
+// each visits the commands that do something.
+func each(c *cobra.Command, visit func(*cobra.Command)) {
+	for _, sub := range c.Commands() {
+		if sub.HasSubCommands() {
+			each(sub, visit)
+		} else {
+			visit(sub)
+		}
+	}
+}
