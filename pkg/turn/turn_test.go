@@ -68,8 +68,7 @@ func TestWhatComesDuringATurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := 0
 		begun, end := make(chan struct{}), make(chan struct{})
-		var l *Loop
-		l = New(func() {
+		l := New(func() {
 			if turns++; turns == 1 {
 				close(begun)
 				<-end
