@@ -28,15 +28,17 @@ func member(t *testing.T, lines string) (cfg config.Config, ports [2]int) {
 		t.Fatal(err)
 	}
 	text := "dataDir=" + dir + "\ninitLimit=100\nsyncLimit=50\n"
+	var open []net.Listener // all at one time, so that no port is given twice
 	for id := 1; id <= 3; id++ {
 		q, e := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
 		p := [2]int{q.Addr().(*net.TCPAddr).Port, e.Addr().(*net.TCPAddr).Port}
-		_, _ = q.Close(), e.Close()
+		open = append(open, q, e)
 		if id == 1 {
 			ports = p
 		}
 		text += fmt.Sprintf("server.%d=127.0.0.1:%d:%d\n", id, p[0], p[1])
 	}
+	closeAll(open)
 	return settings(t, text+lines), ports
 }
 
