@@ -130,7 +130,8 @@ func (e *ensemble) sameDigests() {
 
 var sessionIDs = regexp.MustCompile(`(?m)^\t?0x([0-9a-f]+)`)
 
-// sameSessions waits until each member that lists the sessions lists these and no others: closing one takes its time.
+// sameSessions waits until each member lists these sessions and no others: closing one takes its time. zabd shows nobody
+// who asks by a word their ids, but a name for each; of them the number is compared.
 func (e *ensemble) sameSessions(want []int64) {
 	e.t.Helper()
 	slices.Sort(want)
@@ -138,9 +139,6 @@ func (e *ensemble) sameSessions(want []int64) {
 		var got []int64
 		e.await(fmt.Sprintf("server %d knows %d sessions", m.id, len(want)), func() bool {
 			text, err := m.word("dump")
-			if strings.HasPrefix(text, "dump is not executed") {
-				return true
-			}
 			text, _, found := strings.Cut(text, "ephemeral nodes dump:")
 			if err != nil || !found {
 				return false
@@ -154,6 +152,9 @@ func (e *ensemble) sameSessions(want []int64) {
 				got = append(got, int64(id))
 			}
 			slices.Sort(got)
+			if m.kind.name() == "zabd" {
+				return len(slices.Compact(got)) == len(want)
+			}
 			return slices.Equal(got, want)
 		})
 	}
