@@ -12,7 +12,7 @@ FROM     ?= 1
 ARCHES   ?= amd64 arm64
 NFPM    := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
 
-.PHONY: run build test lint lint-ansible sim lab bench bench-failover interop e2e fuzz packages repo lint-packages clean .FORCE
+.PHONY: run build test lint lint-ansible sim lab bench bench-failover interop e2e e2e-long fuzz packages repo lint-packages clean .FORCE
 
 ## run: build and serve on 127.0.0.1:2181, with the data below ./data
 run: build
@@ -62,9 +62,16 @@ bench-failover:
 interop:
 	$(GO) test -tags interop -count=1 -timeout 10m ./pkg/interop
 
-## e2e: the package on a booted host (systemd-nspawn; needs root)
+# What takes long on four hosts under load, and is run by hand.
+E2E_LONG := TestMigrationByAnsible|TestEnsembleByAnsible/(a_changed_setting|rolling_upgrade|leader_unplugged|a_voter)
+
+## e2e: the packages on booted hosts (systemd-nspawn; needs root), and four of them set up by Ansible
 e2e: repo
-	$(GO) test -tags e2e -count=1 -timeout 20m -v ./pkg/e2e
+	$(GO) test -tags e2e -count=1 -timeout 20m -v -skip '$(E2E_LONG)' ./pkg/e2e
+
+## e2e-long: the same, and then restarts, an upgrade, a lost host and migrations under load: half an hour
+e2e-long: repo
+	$(GO) test -tags e2e -count=1 -timeout 60m -v ./pkg/e2e
 
 ## fuzz: every fuzz target for FUZZTIME
 fuzz:
