@@ -37,9 +37,9 @@ var layers = map[string]string{
 	"daemon": "jute proto txn session limit auth watch tree prep serve ensemble election zab peer vfs txnlog snapshot datadir pipeline " +
 		"server metrics admin audit systemd config exit",
 	// users
-	"client": "jute proto", "ctl": "config exit", "lab": "", "load": "proto client lab",
+	"wire": "jute proto", "ctl": "config exit", "lab": "", "load": "proto wire lab",
 	// proof: tests that run the binary
-	"interop": "jute proto client load", "e2e": "client load",
+	"interop": "jute proto wire load", "e2e": "wire load",
 }
 
 // pure packages have no clock, goroutine, lock, file, socket, logger or random source. (watch has its locks.)

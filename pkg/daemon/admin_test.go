@@ -14,10 +14,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/exit"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/wire"
 	"github.com/zabd/zabd/pkg/zab"
 )
 
@@ -97,7 +97,7 @@ func TestAdminPorts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := dial(t, s, client.Options{})
+	c := dial(t, s, wire.Options{})
 	if _, err := c.Create(ctx, "/a", []byte("x"), proto.FlagEphemeral); err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestOperatorsNeedTheRoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close(context.Background()) }()
-	c, tcp := dial(t, s, client.Options{}), askTCP(t, s.admin.commands)
+	c, tcp := dial(t, s, wire.Options{}), askTCP(t, s.admin.commands)
 	if status, _, _ := tcp.ask("GET", "/ops/srst", "digest anyone:pw", ""); status != 200 {
 		t.Errorf("while the root is open to all: %d", status)
 	}
@@ -245,7 +245,7 @@ func TestEnsembleTellsOfItself(t *testing.T) {
 // answered meanwhile.
 func TestHostileAskers(t *testing.T) {
 	s := startWith(t, "4lw.commands.whitelist=*\nadmin.enableServer=true\nadmin.serverPort=0\nadmin.idleTimeout=200\n")
-	c, address := dial(t, s, client.Options{}), s.admin.commands.Addr().String()
+	c, address := dial(t, s, wire.Options{}), s.admin.commands.Addr().String()
 	send := func(to, text string) net.Conn {
 		nc, err := net.Dial("tcp", to)
 		if err != nil {

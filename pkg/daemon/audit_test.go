@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"github.com/zabd/zabd/pkg/audit"
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/exit"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 // TestAuditLog has a client change things, and fail to, and reads what was recorded.
@@ -20,7 +20,7 @@ func TestAuditLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := dial(t, s, client.Options{})
+	c := dial(t, s, wire.Options{})
 	if err := c.Auth(ctx, "digest", "alice:secret"); err != nil {
 		t.Fatal(err)
 	}

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 // TestAuthentication has servers with other settings than the usual, and what a client then gets for its credential.
@@ -40,7 +40,7 @@ func TestAuthentication(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ctx := t.Context()
-			conn := dial(t, configured(t, t.TempDir(), c.lines), client.Options{})
+			conn := dial(t, configured(t, t.TempDir(), c.lines), wire.Options{})
 			if err := conn.Auth(ctx, c.scheme, c.credential); !errors.Is(err, c.auth) {
 				t.Fatalf("%s %s: %v, want %v", c.scheme, c.credential, err, c.auth)
 			}
@@ -71,11 +71,11 @@ func TestAuthentication(t *testing.T) {
 func TestEnforcedOnEveryRequest(t *testing.T) {
 	s, ctx := configured(t, t.TempDir(), "enforce.auth.enabled=true\nenforce.auth.schemes=digest"), t.Context()
 	for _, op := range []proto.Op{proto.OpPing, proto.OpGetData, proto.OpCreate, proto.OpMulti, proto.OpCloseSession, proto.OpCheck, 77} {
-		c := dial(t, s, client.Options{})
+		c := dial(t, s, wire.Options{})
 		if z, err := c.Call(ctx, op, nil, nil); !errors.Is(err, proto.SessionClosedRequireSasl) || z != 0 {
 			t.Errorf("%v = %v at %v", op, err, z)
 		}
-		back := dial(t, s, client.Options{SessionID: c.SessionID, Password: c.Password})
+		back := dial(t, s, wire.Options{SessionID: c.SessionID, Password: c.Password})
 		if err := errors.Join(back.Auth(ctx, "digest", "u:p"), back.Ping(ctx)); err != nil {
 			t.Errorf("after %v the session is gone: %v", op, err)
 		}
@@ -90,9 +90,9 @@ func TestEagerACLCheck(t *testing.T) {
 	h.tune = func(c *config.Config) { c.EagerACLCheck = enforce.EagerACLCheck }
 	h.start(1, 2, 3)
 	follower := 1 + h.awaitLeader(1, 2, 3)%3
-	for name, c := range map[string]*client.Conn{
-		"follower": h.connect(follower, client.Options{}),
-		"alone":    dial(t, configured(t, t.TempDir(), "enableEagerACLCheck=true"), client.Options{}),
+	for name, c := range map[string]*wire.Conn{
+		"follower": h.connect(follower, wire.Options{}),
+		"alone":    dial(t, configured(t, t.TempDir(), "enableEagerACLCheck=true"), wire.Options{}),
 	} {
 		ctx := t.Context()
 		closed := []proto.ACL{{Perms: proto.PermRead, ID: proto.ID{Scheme: "world", ID: "anyone"}}}
@@ -110,7 +110,7 @@ func TestEagerACLCheck(t *testing.T) {
 		for _, q := range []struct {
 			what string
 			op   proto.Op
-			req  client.Record
+			req  wire.Record
 			want error
 		}{
 			{"create below", proto.OpCreate, &proto.CreateRequest{Path: "/closed/n", ACL: closed}, proto.NoAuth},
@@ -128,7 +128,7 @@ func TestEagerACLCheck(t *testing.T) {
 		for _, q := range []struct {
 			what string
 			op   proto.Op
-			req  client.Record
+			req  wire.Record
 			want error
 		}{
 			{"a container below", proto.OpCreateContainer, &proto.CreateRequest{Path: "/closed/n", ACL: closed, Flags: proto.FlagContainer}, proto.NoAuth},
@@ -157,7 +157,7 @@ func TestEagerACLCheck(t *testing.T) {
 var somebodys = []proto.ACL{{Perms: proto.PermAll, ID: proto.ID{Scheme: "digest", ID: "user:tpUq/4Pn5A64fVZyQ0gOJ8ZWqkY="}}}
 
 // everything does all that an ACL can forbid, to a node /mine that is somebody's, and returns what it was told.
-func everything(t *testing.T, c *client.Conn) (out []error) {
+func everything(t *testing.T, c *wire.Conn) (out []error) {
 	t.Helper()
 	ctx := t.Context()
 	_, _, getErr := c.Get(ctx, "/mine", true)
@@ -177,7 +177,7 @@ func everything(t *testing.T, c *client.Conn) (out []error) {
 }
 
 // makeMine makes the node.
-func makeMine(t *testing.T, c *client.Conn) {
+func makeMine(t *testing.T, c *wire.Conn) {
 	t.Helper()
 	if _, err := c.Call(t.Context(), proto.OpCreate, &proto.CreateRequest{Path: "/mine", ACL: somebodys}, nil); err != nil {
 		t.Fatal(err)
@@ -187,7 +187,7 @@ func makeMine(t *testing.T, c *client.Conn) {
 // TestSuperUser: who knows the password of superDigest may do everything, and sees lists as they are.
 func TestSuperUser(t *testing.T) {
 	s := configured(t, t.TempDir(), "DigestAuthenticationProvider.superDigest=super:gG7s8t3oDEtIqF6DM9LlI/R+9Ss=")
-	owner, super, other := dial(t, s, client.Options{}), dial(t, s, client.Options{}), dial(t, s, client.Options{})
+	owner, super, other := dial(t, s, wire.Options{}), dial(t, s, wire.Options{}), dial(t, s, wire.Options{})
 	makeMine(t, owner)
 	if err := errors.Join(super.Auth(t.Context(), "digest", "super:super"), other.Auth(t.Context(), "digest", "super:wrong")); err != nil {
 		t.Fatal(err)
@@ -206,7 +206,7 @@ func TestSuperUser(t *testing.T) {
 func TestSkipACL(t *testing.T) {
 	told := make(chan string, 16)
 	s := configured(t, t.TempDir(), "skipACL=yes")
-	c := dial(t, s, client.Options{Event: func(e proto.WatcherEvent, _ proto.Zxid) { told <- e.Path }})
+	c := dial(t, s, wire.Options{Event: func(e proto.WatcherEvent, _ proto.Zxid) { told <- e.Path }})
 	makeMine(t, c)
 	if err := errors.Join(everything(t, c)...); err != nil {
 		t.Error(err)

@@ -10,14 +10,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
-func dial(t *testing.T, s *Server, o client.Options) *client.Conn {
+func dial(t *testing.T, s *Server, o wire.Options) *wire.Conn {
 	t.Helper()
-	c, err := client.Dial(t.Context(), s.ClientAddr(), o)
+	c, err := wire.Dial(t.Context(), s.ClientAddr(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func request(xid int32, op proto.Op, body []byte) []byte {
 // client goes on working.
 func TestBadFramesEndTheirOwnConnectionOnly(t *testing.T) {
 	s := startServer(t, nil)
-	good := dial(t, s, client.Options{})
+	good := dial(t, s, wire.Options{})
 	for _, c := range []struct {
 		name      string
 		handshake bool
@@ -108,7 +108,7 @@ func shake(t *testing.T, nc net.Conn) {
 // TestTrap22_BadBodiesAreAnswered: a body that cannot be decoded is an error of its request, and no more than that.
 func TestTrap22_BadBodiesAreAnswered(t *testing.T) {
 	s := startServer(t, nil)
-	c := dial(t, s, client.Options{})
+	c := dial(t, s, wire.Options{})
 	for _, op := range []proto.Op{
 		proto.OpCreate, proto.OpCreate2, proto.OpDelete, proto.OpSetData, proto.OpSetACL, proto.OpMulti, proto.OpCreateSession,
 		proto.OpGetData, proto.OpExists, proto.OpGetChildren, proto.OpGetChildren2, proto.OpGetACL, proto.OpSetWatches,
@@ -135,7 +135,7 @@ func (bad) AppendTo(dst []byte) []byte { return append(dst, 7) }
 // server holds only so much for it.
 func TestClientThatNeverReads(t *testing.T) {
 	s := startServer(t, func(c *config.Config) { c.MinSessionTimeout = time.Second })
-	good := dial(t, s, client.Options{})
+	good := dial(t, s, wire.Options{})
 	if _, err := good.Create(t.Context(), "/big", make([]byte, 500_000), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -168,9 +168,9 @@ func TestNoHandshake(t *testing.T) {
 func TestLimitsOfConnections(t *testing.T) {
 	for _, lines := range []string{"maxClientCnxns=2", "maxCnxns=2"} {
 		s := startWith(t, lines)
-		dial(t, s, client.Options{})
-		second := dial(t, s, client.Options{})
-		if _, err := client.Dial(t.Context(), s.ClientAddr(), client.Options{}); err == nil {
+		dial(t, s, wire.Options{})
+		second := dial(t, s, wire.Options{})
+		if _, err := wire.Dial(t.Context(), s.ClientAddr(), wire.Options{}); err == nil {
 			t.Fatalf("%s: a third connection is served", lines)
 		}
 		if err := second.Ping(t.Context()); err != nil {
@@ -179,13 +179,13 @@ func TestLimitsOfConnections(t *testing.T) {
 	}
 	s := startWith(t, "maxClientCnxns=0")
 	for range 70 {
-		dial(t, s, client.Options{})
+		dial(t, s, wire.Options{})
 	}
 }
 
 func TestLargestRequest(t *testing.T) {
 	s := startServer(t, nil)
-	c := dial(t, s, client.Options{})
+	c := dial(t, s, wire.Options{})
 	const around = 8 + 4 + 4 + 4 + 4 // header, path, lengths, version
 	if _, err := c.Create(t.Context(), "/big", nil, 0); err != nil {
 		t.Fatal(err)
@@ -198,7 +198,7 @@ func TestLargestRequest(t *testing.T) {
 	}
 	for lines, want := range map[string]error{"jute.maxbuffer=2000": nil, "jute.maxbuffer=2000\njute.maxbuffer.extrasize=0": proto.MarshallingError} {
 		s := startWith(t, lines)
-		c := dial(t, s, client.Options{})
+		c := dial(t, s, wire.Options{})
 		if _, err := c.Create(t.Context(), "/n", make([]byte, 1940), 0); !errors.Is(err, want) {
 			t.Errorf("%q: a txn that is longer than its request: %v, want %v", lines, err, want)
 		}

@@ -13,12 +13,12 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/datadir"
 	"github.com/zabd/zabd/pkg/exit"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/vfs"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 func testConfig(dir string) config.Config {
@@ -36,7 +36,7 @@ func TestSessionsAndNodesOutliveTheServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := dial(t, s, client.Options{})
+	c := dial(t, s, wire.Options{})
 	if _, err := c.Create(ctx, "/e", []byte("mine"), proto.FlagEphemeral); err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestSessionsAndNodesOutliveTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = again.Close(context.Background()) }()
-	back := dial(t, again, client.Options{SessionID: c.SessionID, Password: c.Password})
+	back := dial(t, again, wire.Options{SessionID: c.SessionID, Password: c.Password})
 	data, st, err := back.Get(ctx, "/e", false)
 	if err != nil || string(data) != "mine" || st.EphemeralOwner != c.SessionID {
 		t.Fatalf("after the restart: %q, %+v, %v", data, st, err)
@@ -61,11 +61,11 @@ func TestSessionsAndNodesOutliveTheServer(t *testing.T) {
 	if err := back.CloseSession(ctx); err != nil {
 		t.Fatal(err)
 	}
-	other := dial(t, again, client.Options{})
+	other := dial(t, again, wire.Options{})
 	if _, err := other.Exists(ctx, "/e", false); !errors.Is(err, proto.NoNode) {
 		t.Fatalf("the ephemeral of a closed session: %v", err)
 	}
-	if _, err := client.Dial(ctx, again.ClientAddr(), client.Options{SessionID: c.SessionID, Password: c.Password}); !errors.Is(err, client.ErrRefused) {
+	if _, err := wire.Dial(ctx, again.ClientAddr(), wire.Options{SessionID: c.SessionID, Password: c.Password}); !errors.Is(err, wire.ErrRefused) {
 		t.Fatalf("attaching to a closed session: %v", err)
 	}
 }
@@ -82,7 +82,7 @@ func TestFailingDiskEndsTheServer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c := dial(t, s, client.Options{})
+			c := dial(t, s, wire.Options{})
 			if _, err := c.Create(ctx, "/n", []byte("0"), 0); err != nil {
 				t.Fatal(err)
 			}
@@ -103,7 +103,7 @@ func TestFailingDiskEndsTheServer(t *testing.T) {
 				t.Fatalf("after repair: %v", err)
 			}
 			defer func() { _ = again.Close(context.Background()) }()
-			if data, _, err := dial(t, again, client.Options{}).Get(ctx, "/n", false); err != nil || string(data) == "" {
+			if data, _, err := dial(t, again, wire.Options{}).Get(ctx, "/n", false); err != nil || string(data) == "" {
 				t.Fatalf("after repair: %q, %v", data, err)
 			}
 		})
@@ -122,7 +122,7 @@ func TestSnapshotsBesideWriters(t *testing.T) {
 	const clients, writes = 4, 400
 	var wg sync.WaitGroup
 	for i := range clients {
-		c := dial(t, s, client.Options{})
+		c := dial(t, s, wire.Options{})
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
@@ -151,7 +151,7 @@ func TestSnapshotsBesideWriters(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = again.Close(context.Background()) }()
-	c := dial(t, again, client.Options{})
+	c := dial(t, again, wire.Options{})
 	for i := range clients {
 		data, st, err := c.Get(ctx, fmt.Sprintf("/c%d", i), false)
 		if err != nil || string(data) != fmt.Sprint(writes-1) || st.Version != writes {

@@ -13,12 +13,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/ensemble"
 	"github.com/zabd/zabd/pkg/exit"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/systemd"
+	"github.com/zabd/zabd/pkg/wire"
 	"github.com/zabd/zabd/pkg/zab"
 )
 
@@ -141,10 +141,10 @@ func (h *hosts) awaitLeader(ids ...ensemble.ID) (leader ensemble.ID) {
 }
 
 // connect gets a session, of a server that may still be looking for its leader.
-func (h *hosts) connect(id ensemble.ID, o client.Options) *client.Conn {
+func (h *hosts) connect(id ensemble.ID, o wire.Options) *wire.Conn {
 	h.t.Helper()
 	for {
-		c, err := client.Dial(h.t.Context(), h.running[id].ClientAddr(), o)
+		c, err := wire.Dial(h.t.Context(), h.running[id].ClientAddr(), o)
 		switch {
 		case err == nil:
 			h.t.Cleanup(c.Close)
@@ -177,12 +177,12 @@ func TestFourServersStartedInTurn(t *testing.T) {
 			h.await(4, last)
 			h.await(1, zab.Following)
 			for id := ensemble.ID(1); id <= 4; id++ {
-				if _, err := h.connect(id, client.Options{}).Create(ctx, fmt.Sprintf("/by-%d", id), []byte{byte(id)}, 0); err != nil {
+				if _, err := h.connect(id, wire.Options{}).Create(ctx, fmt.Sprintf("/by-%d", id), []byte{byte(id)}, 0); err != nil {
 					t.Fatalf("server %d: %v", id, err)
 				}
 			}
 			for id := ensemble.ID(1); id <= 4; id++ {
-				c := h.connect(id, client.Options{})
+				c := h.connect(id, wire.Options{})
 				if err := c.Sync(ctx, "/"); err != nil {
 					t.Fatal(err)
 				}
@@ -211,7 +211,7 @@ func TestSessionsOutliveTheirServer(t *testing.T) {
 	h, ctx := newHosts(t, 3, 0), t.Context()
 	h.start(1, 2, 3)
 	leader := h.awaitLeader(1, 2, 3)
-	mine := h.connect(leader, client.Options{Timeout: time.Minute})
+	mine := h.connect(leader, wire.Options{Timeout: time.Minute})
 	if _, err := mine.Create(ctx, "/mine", []byte("e"), proto.FlagEphemeral); err != nil {
 		t.Fatal(err)
 	}
@@ -228,11 +228,11 @@ func TestSessionsOutliveTheirServer(t *testing.T) {
 		left = append(left, id)
 	}
 	h.awaitLeader(left...)
-	if _, err := h.connect(left[0], client.Options{}).Set(ctx, "/watched", []byte("new"), -1); err != nil {
+	if _, err := h.connect(left[0], wire.Options{}).Set(ctx, "/watched", []byte("new"), -1); err != nil {
 		t.Fatal(err)
 	}
 	events := make(chan proto.WatcherEvent, 10)
-	back := h.connect(left[1], client.Options{
+	back := h.connect(left[1], wire.Options{
 		Timeout: time.Minute, SessionID: mine.SessionID, Password: mine.Password,
 		Event: func(e proto.WatcherEvent, _ proto.Zxid) { events <- e },
 	})
@@ -259,7 +259,7 @@ func TestSessionsOutliveTheirServer(t *testing.T) {
 	if err := back.CloseSession(ctx); err != nil {
 		t.Fatal(err)
 	}
-	other := h.connect(left[0], client.Options{})
+	other := h.connect(left[0], wire.Options{})
 	if err := other.Sync(ctx, "/"); err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +277,7 @@ func TestServersComeBackByEveryWay(t *testing.T) {
 	h.start(1, 2, 3)
 	leader := h.awaitLeader(1, 2, 3)
 	away := leader%3 + 1
-	c := h.connect(leader, client.Options{Timeout: time.Minute})
+	c := h.connect(leader, wire.Options{Timeout: time.Minute})
 	if _, err := c.Create(ctx, "/n", nil, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +308,7 @@ func TestServersComeBackByEveryWay(t *testing.T) {
 		if way.stat(after.Stats) <= way.stat(before.Stats) {
 			t.Errorf("after %d writes: %+v, before %+v", way.writes, after.Stats, before.Stats)
 		}
-		r := h.connect(away, client.Options{})
+		r := h.connect(away, wire.Options{})
 		if err := r.Sync(ctx, "/"); err != nil {
 			t.Fatal(err)
 		}
@@ -329,7 +329,7 @@ func TestAllServersStopAndStart(t *testing.T) {
 			}
 			h.start(all...)
 			h.awaitLeader(all...)
-			c := h.connect(1, client.Options{Timeout: time.Minute})
+			c := h.connect(1, wire.Options{Timeout: time.Minute})
 			if _, err := c.Create(ctx, "/mine", []byte("e"), proto.FlagEphemeral); err != nil {
 				t.Fatal(err)
 			}
@@ -341,7 +341,7 @@ func TestAllServersStopAndStart(t *testing.T) {
 			if st, _ := h.running[leader].peer.Status(); st.Epoch < 2 {
 				t.Errorf("epoch %d after the second start", st.Epoch)
 			}
-			again := h.connect(all[len(all)-1], client.Options{Timeout: time.Minute, SessionID: c.SessionID, Password: c.Password})
+			again := h.connect(all[len(all)-1], wire.Options{Timeout: time.Minute, SessionID: c.SessionID, Password: c.Password})
 			if err := again.Sync(ctx, "/"); err != nil {
 				t.Fatal(err)
 			}

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zabd/zabd/pkg/client"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 // untilHungUp sends a text again and again, and takes nothing, until the server has hung up.
@@ -32,7 +32,7 @@ func untilHungUp(t *testing.T, address, text string) {
 func TestAskersThatTakeNothing(t *testing.T) {
 	s := startWith(t, "4lw.commands.whitelist=*\nnio.sessionlessCnxnTimeout=200\nadmin.enableServer=true\nadmin.serverPort=0\nadmin.idleTimeout=200\n"+
 		"metricsProvider.className=PrometheusMetricsProvider\nmetricsProvider.httpPort=0\n")
-	c := dial(t, s, client.Options{Timeout: time.Minute})
+	c := dial(t, s, wire.Options{Timeout: time.Minute})
 	long := strings.Repeat("x", 10_000)
 	for i := range 600 { // what wchp tells is more than the kernel holds for a connection
 		if _, err := c.Exists(t.Context(), fmt.Sprintf("/%s%d", long, i), true); err == nil {

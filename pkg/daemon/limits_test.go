@@ -13,10 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/vfs"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 // await waits for what is bound to come.
@@ -44,7 +44,7 @@ func onSlowDisk(t *testing.T, lines string) (s *Server, hold, release func()) {
 	}, release
 }
 
-func set(c *client.Conn, path string, size int) *client.Call {
+func set(c *wire.Conn, path string, size int) *wire.Call {
 	return c.Go(proto.OpSetData, &proto.SetDataRequest{Path: path, Data: make([]byte, size), Version: -1}, nil)
 }
 
@@ -64,13 +64,13 @@ func TestRequestThrottle(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s, hold, release := onSlowDisk(t, c.lines)
-			busy := dial(t, s, client.Options{Timeout: time.Hour})
+			busy := dial(t, s, wire.Options{Timeout: time.Hour})
 			for _, path := range []string{"/busy", "/n"} {
 				if _, err := busy.Create(t.Context(), path, nil, 0); err != nil {
 					t.Fatal(err)
 				}
 			}
-			waiting := dial(t, s, client.Options{Timeout: time.Millisecond}) // as long as the server lets it
+			waiting := dial(t, s, wire.Options{Timeout: time.Millisecond}) // as long as the server lets it
 			hold()
 			set(busy, "/busy", 1)
 			last := set(busy, "/busy", 1)
@@ -110,15 +110,15 @@ func TestRequestThrottle(t *testing.T) {
 // TestRequestsUnderWayAreBounded: however many clients ask, no more are under way than may be, and all are answered.
 func TestRequestsUnderWayAreBounded(t *testing.T) {
 	s, hold, release := onSlowDisk(t, "request_throttle_max_requests=3\nrequest_throttle_stall_time=60000")
-	if _, err := dial(t, s, client.Options{Timeout: time.Hour}).Create(t.Context(), "/n", nil, 0); err != nil {
+	if _, err := dial(t, s, wire.Options{Timeout: time.Hour}).Create(t.Context(), "/n", nil, 0); err != nil {
 		t.Fatal(err)
 	}
-	var conns []*client.Conn
+	var conns []*wire.Conn
 	for range 8 {
-		conns = append(conns, dial(t, s, client.Options{Timeout: time.Hour}))
+		conns = append(conns, dial(t, s, wire.Options{Timeout: time.Hour}))
 	}
 	hold()
-	var calls []*client.Call
+	var calls []*wire.Call
 	for _, c := range conns {
 		calls = append(calls, set(c, "/n", 1))
 	}
@@ -140,7 +140,7 @@ func TestRequestsUnderWayAreBounded(t *testing.T) {
 
 func TestThrottledOps(t *testing.T) {
 	s, hold, release := onSlowDisk(t, "request_throttle_max_requests=1\nrequest_throttle_stall_time=1\nthrottled_op_wait_time=2")
-	busy, waiting := dial(t, s, client.Options{Timeout: time.Hour}), dial(t, s, client.Options{Timeout: time.Hour})
+	busy, waiting := dial(t, s, wire.Options{Timeout: time.Hour}), dial(t, s, wire.Options{Timeout: time.Hour})
 	if _, err := busy.Create(t.Context(), "/n", nil, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func TestThrottledOps(t *testing.T) {
 	if _, err := busy.Wait(t.Context(), first); err != nil {
 		t.Errorf("the request that came first: %v", err)
 	}
-	for _, call := range []*client.Call{read, write} {
+	for _, call := range []*wire.Call{read, write} {
 		if _, err := waiting.Wait(t.Context(), call); err != nil && !errors.Is(err, proto.ThrottledOp) {
 			t.Errorf("a request that has waited: %v", err)
 		}
@@ -174,7 +174,7 @@ func TestThrottledOps(t *testing.T) {
 
 func TestLargeRequests(t *testing.T) {
 	s, hold, release := onSlowDisk(t, "largeRequestThreshold=1000\nlargeRequestMaxBytes=5000")
-	a, b, small := dial(t, s, client.Options{}), dial(t, s, client.Options{}), dial(t, s, client.Options{})
+	a, b, small := dial(t, s, wire.Options{}), dial(t, s, wire.Options{}), dial(t, s, wire.Options{})
 	if _, err := a.Create(t.Context(), "/n", nil, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func TestLargeRequests(t *testing.T) {
 	}
 	third := set(small, "/n", 500)
 	release()
-	for c, call := range map[*client.Conn]*client.Call{a: first, small: third} {
+	for c, call := range map[*wire.Conn]*wire.Call{a: first, small: third} {
 		if _, err := c.Wait(t.Context(), call); err != nil {
 			t.Error(err)
 		}
@@ -221,9 +221,9 @@ func TestConnectionThrottle(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := startWith(t, c.lines)
-			var first *client.Conn
+			var first *wire.Conn
 			for i, want := range c.news {
-				conn, err := client.Dial(t.Context(), s.ClientAddr(), client.Options{})
+				conn, err := wire.Dial(t.Context(), s.ClientAddr(), wire.Options{})
 				if (err == nil) != want {
 					t.Fatalf("session %d: %v", i, err)
 				}
@@ -238,7 +238,7 @@ func TestConnectionThrottle(t *testing.T) {
 				began := time.Now()
 				await(func() bool { return time.Since(began) > 2*time.Millisecond })
 			}
-			back, err := client.Dial(t.Context(), s.ClientAddr(), client.Options{SessionID: first.SessionID, Password: first.Password})
+			back, err := wire.Dial(t.Context(), s.ClientAddr(), wire.Options{SessionID: first.SessionID, Password: first.Password})
 			if (err == nil) != c.back {
 				t.Errorf("the session that is resumed: %v", err)
 			}
@@ -258,13 +258,13 @@ func TestMemoryIsShort(t *testing.T) {
 	o := quiet()
 	o.Memory = func() (uint64, uint64) { return used.Load(), 1000 }
 	s := start(t, settings(t, ""), o)
-	a, b := dial(t, s, client.Options{}), dial(t, s, client.Options{})
+	a, b := dial(t, s, wire.Options{}), dial(t, s, wire.Options{})
 	if _, err := a.Create(t.Context(), "/n", nil, 0); err != nil {
 		t.Fatal(err)
 	}
 	used.Store(901)
 	s.lookAtMemory()
-	if _, err := client.Dial(t.Context(), s.ClientAddr(), client.Options{}); err == nil {
+	if _, err := wire.Dial(t.Context(), s.ClientAddr(), wire.Options{}); err == nil {
 		t.Error("a connection is taken")
 	}
 	if _, err := b.Set(t.Context(), "/n", make([]byte, 100_000), -1); err == nil {
@@ -278,7 +278,7 @@ func TestMemoryIsShort(t *testing.T) {
 	}
 	used.Store(900)
 	s.lookAtMemory()
-	dial(t, s, client.Options{})
+	dial(t, s, wire.Options{})
 }
 
 // TestReload changes zoo.cfg under a server that runs.
@@ -300,7 +300,7 @@ func TestReload(t *testing.T) {
 	o.Level = new(slog.LevelVar)
 	o.Log = slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: o.Level}))
 	s := start(t, cfg, o)
-	c := dial(t, s, client.Options{})
+	c := dial(t, s, wire.Options{})
 	for i := range 50 {
 		if _, err := c.Create(t.Context(), fmt.Sprintf("/n%d", i), nil, 0); err != nil {
 			t.Fatal(err)
@@ -310,7 +310,7 @@ func TestReload(t *testing.T) {
 
 	write("tickTime=1000\nmaxClientCnxns=1\n4lw.commands.whitelist=ruok\nautopurge.purgeInterval=1\nlogLevel=warn")
 	s.reload(load)
-	if _, err := client.Dial(t.Context(), s.ClientAddr(), client.Options{}); err == nil {
+	if _, err := wire.Dial(t.Context(), s.ClientAddr(), wire.Options{}); err == nil {
 		t.Error("maxClientCnxns is as it was")
 	}
 	await(func() bool { return len(files(t, dir, "snapshot.*")) <= 4 }) // 3, and perhaps one that is new

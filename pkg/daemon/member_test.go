@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/datadir"
 	"github.com/zabd/zabd/pkg/ensemble"
 	"github.com/zabd/zabd/pkg/peer"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/wire"
 	"github.com/zabd/zabd/pkg/zab"
 
 	"github.com/zabd/zabd/pkg/config"
@@ -135,12 +135,12 @@ func TestWaysToSynchronise(t *testing.T) {
 			h.start(1, 2, 3)
 			leader := h.awaitLeader(1, 2, 3)
 			away := leader%3 + 1
-			conn := h.connect(leader, client.Options{Timeout: time.Minute})
+			conn := h.connect(leader, wire.Options{Timeout: time.Minute})
 			if _, err := conn.Create(t.Context(), "/n", nil, 0); err != nil {
 				t.Fatal(err)
 			}
 			h.stop(away)
-			var last *client.Call
+			var last *wire.Call
 			for range 600 {
 				last = conn.Go(proto.OpSetData, &proto.SetDataRequest{Path: "/n", Version: -1}, nil)
 			}
@@ -196,7 +196,7 @@ func TestObserverWithoutALog(t *testing.T) {
 		leader := h.awaitLeader(1, 2, 3)
 		h.await(4, zab.Observing)
 		write := func() {
-			c := h.connect(leader, client.Options{Timeout: time.Minute})
+			c := h.connect(leader, wire.Options{Timeout: time.Minute})
 			if _, err := c.Create(t.Context(), "/n", nil, 0); err != nil && !errors.Is(err, proto.NodeExists) {
 				t.Fatal(err)
 			}
@@ -208,7 +208,7 @@ func TestObserverWithoutALog(t *testing.T) {
 		}
 		read := func(want int32) {
 			t.Helper()
-			c := h.connect(4, client.Options{})
+			c := h.connect(4, wire.Options{})
 			if err := c.Sync(t.Context(), "/"); err != nil {
 				t.Fatal(err)
 			}
@@ -237,11 +237,11 @@ func TestLeaderWithoutClients(t *testing.T) {
 	h.lines = "leaderServes=no"
 	h.start(1, 2, 3)
 	leader := h.awaitLeader(1, 2, 3)
-	if c, err := client.Dial(t.Context(), h.running[leader].ClientAddr(), client.Options{}); err == nil {
+	if c, err := wire.Dial(t.Context(), h.running[leader].ClientAddr(), wire.Options{}); err == nil {
 		c.Close()
 		t.Error("the leader serves a client")
 	}
-	c := h.connect(leader%3+1, client.Options{})
+	c := h.connect(leader%3+1, wire.Options{})
 	if _, err := c.Create(t.Context(), "/n", nil, 0); err != nil {
 		t.Errorf("a follower's client: %v", err)
 	}

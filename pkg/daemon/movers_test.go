@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/ensemble"
 	"github.com/zabd/zabd/pkg/metrics"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/txn"
+	"github.com/zabd/zabd/pkg/wire"
 	"github.com/zabd/zabd/pkg/zab"
 )
 
@@ -28,11 +28,11 @@ type mover struct {
 type scene struct {
 	t             *testing.T
 	s             *Server // whose metrics are looked at
-	c             *client.Conn
+	c             *wire.Conn
 	hold, release func() // of the log of s
 	h             *hosts
 	leader        ensemble.ID
-	held          *client.Call
+	held          *wire.Call
 }
 
 // must fails the test unless err is one of those that may be.
@@ -44,7 +44,7 @@ func (sc *scene) must(err error, may ...error) {
 }
 
 // call has the scene's client ask for something; what it is answered does not matter, if it is answered.
-func call(op proto.Op, req client.Record) func(*scene) {
+func call(op proto.Op, req wire.Record) func(*scene) {
 	return func(sc *scene) {
 		_, err := sc.c.Call(sc.t.Context(), op, req, nil)
 		if code := proto.Code(0); err != nil && !errors.As(err, &code) {
@@ -53,7 +53,7 @@ func call(op proto.Op, req client.Record) func(*scene) {
 	}
 }
 
-func path(p string) client.Record { return &proto.PathRequest{Path: p} }
+func path(p string) wire.Record { return &proto.PathRequest{Path: p} }
 
 func create(p string, size int, flags int32) func(*scene) {
 	return func(sc *scene) {
@@ -132,7 +132,7 @@ var alone = []mover{
 	{"a server starts on the files of another", func(*scene) {}, `dbinittime startup_snap_load_time startup_txns_load_time startup_txns_loaded
 		znode_count max_file_descriptor_count open_file_descriptor_count`},
 	{"time passes", func(*scene) {}, "uptime"},
-	{"a client opens a session", func(sc *scene) { sc.c = dial(sc.t, sc.s, client.Options{Timeout: time.Hour}) }, `connection_request_count
+	{"a client opens a session", func(sc *scene) { sc.c = dial(sc.t, sc.s, wire.Options{Timeout: time.Hour}) }, `connection_request_count
 		num_alive_connections global_sessions op_count_create_session op_count_total packets_received packets_sent open_file_descriptor_count` + aWriteMoves},
 	{"it makes a node", create("/a", 300_000, 0), `znode_count approximate_data_size tree_memory_bytes write_per_namespace op_count_create bytes_received_count
 		response_bytes last_client_response_size max_client_response_size min_client_response_size outstanding_changes_removed` + aWriteMoves},
@@ -190,20 +190,20 @@ var alone = []mover{
 	{"it names an ensemble that it means", func(sc *scene) { sc.must(sc.c.Auth(sc.t.Context(), "ensemble", "blue")) }, "ensemble_auth_success"},
 	{"it names none", func(sc *scene) { sc.must(sc.c.Auth(sc.t.Context(), "ensemble", "")) }, "ensemble_auth_skip"},
 	{"somebody names another ensemble", func(sc *scene) {
-		_ = dial(sc.t, sc.s, client.Options{}).Auth(sc.t.Context(), "ensemble", "green")
+		_ = dial(sc.t, sc.s, wire.Options{}).Auth(sc.t.Context(), "ensemble", "green")
 	}, "ensemble_auth_fail"},
 	{"a check is sent alone", func(sc *scene) {
-		other := dial(sc.t, sc.s, client.Options{})
+		other := dial(sc.t, sc.s, wire.Options{})
 		_, _ = other.Call(sc.t.Context(), proto.OpCheck, &proto.VersionRequest{Path: "/"}, nil)
 	}, "op_count_check"},
 	{"a client comes back to its session", func(sc *scene) {
-		sc.c = dial(sc.t, sc.s, client.Options{SessionID: sc.c.SessionID, Password: sc.c.Password, Timeout: time.Hour})
+		sc.c = dial(sc.t, sc.s, wire.Options{SessionID: sc.c.SessionID, Password: sc.c.Password, Timeout: time.Hour})
 	}, "connection_revalidate_count"},
 	{"a client closes its session", func(sc *scene) {
-		sc.must(dial(sc.t, sc.s, client.Options{Timeout: time.Hour}).CloseSession(sc.t.Context()))
+		sc.must(dial(sc.t, sc.s, wire.Options{Timeout: time.Hour}).CloseSession(sc.t.Context()))
 	}, "op_count_close_session close_session_prep_time"},
-	{"a client goes away without a word", func(sc *scene) { dial(sc.t, sc.s, client.Options{Timeout: time.Hour}).Close() }, "connection_drop_count"},
-	{"a client is silent for its timeout", func(sc *scene) { dial(sc.t, sc.s, client.Options{Timeout: time.Millisecond}) }, "stale_sessions_expired"},
+	{"a client goes away without a word", func(sc *scene) { dial(sc.t, sc.s, wire.Options{Timeout: time.Hour}).Close() }, "connection_drop_count"},
+	{"a client is silent for its timeout", func(sc *scene) { dial(sc.t, sc.s, wire.Options{Timeout: time.Millisecond}) }, "stale_sessions_expired"},
 	{"somebody connects and says nothing", func(sc *scene) { raw(sc.t, sc.s) }, "sessionless_connections_expired"},
 	{"a snapshot is asked for", func(sc *scene) { sc.ask("snapshot", 200) }, "snapshottime"},
 	{"another one at once", func(sc *scene) { sc.ask("snapshot", 429) }, "snapshot_rate_limited_count"},
@@ -246,7 +246,7 @@ func (sc *scene) ask(command string, want int) {
 
 // gone acts on a server whose client does not wait for its answer.
 var gone = []mover{{"a client goes before it is answered", func(sc *scene) {
-	c := dial(sc.t, sc.s, client.Options{})
+	c := dial(sc.t, sc.s, wire.Options{})
 	_, err := c.Create(sc.t.Context(), "/n", nil, 0)
 	sc.must(err)
 	sc.hold()
@@ -263,18 +263,18 @@ var limited = []struct {
 	mover
 }{
 	{"maxCnxns=1", mover{"a client too many connects", func(sc *scene) {
-		dial(sc.t, sc.s, client.Options{})
-		_, _ = client.Dial(sc.t.Context(), sc.s.ClientAddr(), client.Options{})
+		dial(sc.t, sc.s, wire.Options{})
+		_, _ = wire.Dial(sc.t.Context(), sc.s.ClientAddr(), wire.Options{})
 	}, "connection_rejected"}},
 	{"connection_throttle_tokens=1\nconnection_throttle_fill_time=3600000\nconnection_throttle_freeze_time=0\nconnection_throttle_drop_increase=0.5", mover{
 		"more clients connect than there are tokens", func(sc *scene) {
 			for range 3 {
-				_, _ = client.Dial(sc.t.Context(), sc.s.ClientAddr(), client.Options{})
+				_, _ = wire.Dial(sc.t.Context(), sc.s.ClientAddr(), wire.Options{})
 			}
 		}, "connection_token_deficit connection_drop_probability",
 	}},
 	{"largeRequestThreshold=100\nlargeRequestMaxBytes=1000", mover{"a request is larger than all may be together", func(sc *scene) {
-		_, _ = dial(sc.t, sc.s, client.Options{}).Create(sc.t.Context(), "/large", make([]byte, 2000), 0)
+		_, _ = dial(sc.t, sc.s, wire.Options{}).Create(sc.t.Context(), "/large", make([]byte, 2000), 0)
 	}, "large_requests_rejected"}},
 }
 
@@ -289,7 +289,7 @@ var members = []mover{
 		sc.h.await(4, zab.Observing)
 	}, "snap_count inflight_snap_count"},
 	{"a client writes to the leader", func(sc *scene) {
-		sc.c = sc.h.connect(sc.leader, client.Options{})
+		sc.c = sc.h.connect(sc.leader, wire.Options{})
 		_, err := sc.c.Create(sc.t.Context(), "/a", make([]byte, 50_000), 0)
 		sc.must(err)
 	}, "last_proposal_size max_proposal_size min_proposal_size ack_latency learner_handler_qp_size learner_handler_qp_time_ms"},
@@ -302,11 +302,11 @@ var members = []mover{
 		sc.h.await(follower, zab.Following)
 	}, "diff_count inflight_diff_count"},
 	{"its session moves to a follower", func(sc *scene) {
-		sc.c = sc.h.connect(sc.follower(), client.Options{SessionID: sc.c.SessionID, Password: sc.c.Password})
+		sc.c = sc.h.connect(sc.follower(), wire.Options{SessionID: sc.c.SessionID, Password: sc.c.Password})
 	}, "revalidate_count"},
 	{"an ensemble begins to serve: a follower", func(sc *scene) { sc.s = sc.h.running[sc.follower()] }, "follower_sync_time"},
 	{"others write", func(sc *scene) {
-		c := sc.h.connect(sc.leader, client.Options{})
+		c := sc.h.connect(sc.leader, wire.Options{})
 		_, err := c.Create(sc.t.Context(), "/b", nil, 0)
 		sc.must(err)
 	}, "learner_proposal_received_count learner_commit_received_count server_write_committed_time_ms"},
@@ -317,7 +317,7 @@ var members = []mover{
 			sc.h.stop(id)
 		}
 		await(func() bool { return !lone.peer.Serving() })
-		_, _ = client.Dial(sc.t.Context(), lone.ClientAddr(), client.Options{})
+		_, _ = wire.Dial(sc.t.Context(), lone.ClientAddr(), wire.Options{})
 	}, "cnxn_closed_without_zk_server_running"},
 }
 
@@ -354,7 +354,7 @@ func TestMetricsOfAServerAloneMove(t *testing.T) {
 		"tickTime=10\nadmin.enableServer=true\nadmin.serverPort=0\nadmin.rateLimiterIntervalInMS=2000000000\ncontrolSocket="
 	socket := t.TempDir() + "/s"
 	first, hold, release := onSlowDisk(t, lines+socket)
-	create("/before", 1, 0)(&scene{t: t, c: dial(t, first, client.Options{Timeout: time.Hour})})
+	create("/before", 1, 0)(&scene{t: t, c: dial(t, first, wire.Options{Timeout: time.Hour})})
 	o := quiet()
 	o.FS = first.fs
 	closeServer(t, first)

@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/jute"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 // TestReadsSeeTheWritesBeforeThem pipelines writes and reads: each read sees exactly the writes before it.
@@ -20,7 +20,7 @@ func TestReadsSeeTheWritesBeforeThem(t *testing.T) {
 	s := startServer(t, nil)
 	var wg sync.WaitGroup
 	for i := range 8 {
-		c := dial(t, s, client.Options{})
+		c := dial(t, s, wire.Options{})
 		path := fmt.Sprintf("/n%d", i)
 		if _, err := c.Create(t.Context(), path, nil, 0); err != nil {
 			t.Fatal(err)
@@ -29,7 +29,7 @@ func TestReadsSeeTheWritesBeforeThem(t *testing.T) {
 		go func() {
 			defer wg.Done()
 			const rounds = 300
-			sets, gets, stats := make([]*client.Call, rounds), make([]*client.Call, rounds), make([]proto.DataReply, rounds)
+			sets, gets, stats := make([]*wire.Call, rounds), make([]*wire.Call, rounds), make([]proto.DataReply, rounds)
 			for n := range rounds {
 				sets[n] = c.Go(proto.OpSetData, &proto.SetDataRequest{Path: path, Data: fmt.Append(nil, n), Version: -1}, nil)
 				gets[n] = c.Go(proto.OpGetData, &proto.ReadRequest{Path: path}, &stats[n])
@@ -118,12 +118,12 @@ func TestTrap10_FilteredEventUsesUpItsWatch(t *testing.T) {
 	s, ctx := startServer(t, nil), t.Context()
 	var mu sync.Mutex
 	var told []proto.WatcherEvent
-	watcher := dial(t, s, client.Options{Event: func(e proto.WatcherEvent, _ proto.Zxid) {
+	watcher := dial(t, s, wire.Options{Event: func(e proto.WatcherEvent, _ proto.Zxid) {
 		mu.Lock()
 		told = append(told, e)
 		mu.Unlock()
 	}})
-	writer := dial(t, s, client.Options{})
+	writer := dial(t, s, wire.Options{})
 	if _, err := writer.Create(ctx, "/n", nil, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestTrap10_FilteredEventUsesUpItsWatch(t *testing.T) {
 // TestTrap10_ReplayedEventsAreNotFiltered: setWatches tells what has changed since, with zxid -1, whatever the ACL says.
 func TestTrap10_ReplayedEventsAreNotFiltered(t *testing.T) {
 	s, ctx := startServer(t, nil), t.Context()
-	c := dial(t, s, client.Options{})
+	c := dial(t, s, wire.Options{})
 	if _, err := c.Create(ctx, "/n", nil, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -181,15 +181,15 @@ func TestTrap10_ReplayedEventsAreNotFiltered(t *testing.T) {
 // TestTrap13_WrongPasswordClosesTheLiveConnection of that session, on this server.
 func TestTrap13_WrongPasswordClosesTheLiveConnection(t *testing.T) {
 	s := startServer(t, nil)
-	live := dial(t, s, client.Options{})
-	_, err := client.Dial(t.Context(), s.ClientAddr(), client.Options{SessionID: live.SessionID, Password: make([]byte, 16)})
-	if !errors.Is(err, client.ErrRefused) {
+	live := dial(t, s, wire.Options{})
+	_, err := wire.Dial(t.Context(), s.ClientAddr(), wire.Options{SessionID: live.SessionID, Password: make([]byte, 16)})
+	if !errors.Is(err, wire.ErrRefused) {
 		t.Fatalf("a wrong password: %v", err)
 	}
 	if err := live.Broken(); err == nil {
 		t.Fatal("the live connection goes on")
 	}
-	back := dial(t, s, client.Options{SessionID: live.SessionID, Password: live.Password})
+	back := dial(t, s, wire.Options{SessionID: live.SessionID, Password: live.Password})
 	if err := back.Ping(t.Context()); err != nil {
 		t.Fatalf("the session is of no use any more: %v", err)
 	}
@@ -198,13 +198,13 @@ func TestTrap13_WrongPasswordClosesTheLiveConnection(t *testing.T) {
 // TestTrap11_StandaloneCheckNeverReachesTheLog: it is refused at intake, and the session survives.
 func TestTrap11_StandaloneCheckNeverReachesTheLog(t *testing.T) {
 	s := startServer(t, nil)
-	c := dial(t, s, client.Options{})
+	c := dial(t, s, wire.Options{})
 	before := s.pipeline.LastZxid()
 	if _, err := c.Call(t.Context(), proto.OpCheck, &proto.VersionRequest{Path: "/", Version: -1}, nil); !errors.Is(err, proto.Unimplemented) {
 		t.Fatalf("check: %v", err)
 	}
 	_ = c.Broken()
-	back := dial(t, s, client.Options{SessionID: c.SessionID, Password: c.Password})
+	back := dial(t, s, wire.Options{SessionID: c.SessionID, Password: c.Password})
 	if _, err := back.Exists(t.Context(), "/", false); err != nil || s.pipeline.LastZxid() != before {
 		t.Fatalf("after it: %v, zxid %v, was %v", err, s.pipeline.LastZxid(), before)
 	}
@@ -216,8 +216,8 @@ func TestSilentSessionExpires(t *testing.T) {
 		c.TickTime, c.MinSessionTimeout, c.MaxSessionTimeout = 20*time.Millisecond, 40*time.Millisecond, time.Minute
 	})
 	gone := make(chan proto.WatcherEvent, 1)
-	watcher := dial(t, s, client.Options{Timeout: time.Minute, Event: func(e proto.WatcherEvent, _ proto.Zxid) { gone <- e }})
-	silent := dial(t, s, client.Options{Timeout: 40 * time.Millisecond})
+	watcher := dial(t, s, wire.Options{Timeout: time.Minute, Event: func(e proto.WatcherEvent, _ proto.Zxid) { gone <- e }})
+	silent := dial(t, s, wire.Options{Timeout: 40 * time.Millisecond})
 	if _, err := silent.Create(t.Context(), "/e", nil, proto.FlagEphemeral); err != nil && !errors.Is(err, proto.SessionExpired) {
 		t.Fatal(err)
 	}
@@ -232,7 +232,7 @@ func TestSilentSessionExpires(t *testing.T) {
 	if err := silent.Broken(); err == nil {
 		t.Fatal("the connection of an expired session goes on")
 	}
-	if _, err := client.Dial(t.Context(), s.ClientAddr(), client.Options{SessionID: silent.SessionID, Password: silent.Password}); !errors.Is(err, client.ErrRefused) {
+	if _, err := wire.Dial(t.Context(), s.ClientAddr(), wire.Options{SessionID: silent.SessionID, Password: silent.Password}); !errors.Is(err, wire.ErrRefused) {
 		t.Fatalf("attaching to an expired session: %v", err)
 	}
 }
@@ -255,13 +255,13 @@ func TestSlowClient(t *testing.T) {
 // TestBackPressure lets each client have far more outstanding than the server admits in all: everything is answered.
 func TestBackPressure(t *testing.T) {
 	s := startWith(t, "globalOutstandingLimit=10")
-	if _, err := dial(t, s, client.Options{}).Create(t.Context(), "/n", nil, 0); err != nil {
+	if _, err := dial(t, s, wire.Options{}).Create(t.Context(), "/n", nil, 0); err != nil {
 		t.Fatal(err)
 	}
-	var calls []*client.Call
-	var conns []*client.Conn
+	var calls []*wire.Call
+	var conns []*wire.Conn
 	for range 4 {
-		c := dial(t, s, client.Options{})
+		c := dial(t, s, wire.Options{})
 		for range 500 {
 			calls = append(calls, c.Go(proto.OpSetData, &proto.SetDataRequest{Path: "/n", Version: -1}, nil))
 			conns = append(conns, c)
@@ -281,8 +281,8 @@ func TestStopAnswersOrBreaks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := dial(t, s, client.Options{})
-	var calls []*client.Call
+	c := dial(t, s, wire.Options{})
+	var calls []*wire.Call
 	for i := range 2000 {
 		calls = append(calls, c.Go(proto.OpCreate, &proto.CreateRequest{Path: fmt.Sprintf("/n%d", i), ACL: proto.WorldAll()}, nil))
 	}
@@ -295,7 +295,7 @@ func TestStopAnswersOrBreaks(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = again.Close(context.Background()) })
-	back, acknowledged := dial(t, again, client.Options{}), 0
+	back, acknowledged := dial(t, again, wire.Options{}), 0
 	for i, call := range calls {
 		if _, err := c.Wait(ctx, call); err != nil {
 			continue

@@ -5,10 +5,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/tree"
+	"github.com/zabd/zabd/pkg/wire"
 	"github.com/zabd/zabd/pkg/zab"
 )
 
@@ -18,7 +18,7 @@ func TestQuotas(t *testing.T) {
 	for _, lines := range []string{"", "enforceQuota=true"} {
 		dir, ctx := t.TempDir(), t.Context()
 		s := configured(t, dir, lines)
-		c := dial(t, s, client.Options{})
+		c := dial(t, s, wire.Options{})
 		for _, n := range []struct{ path, data string }{
 			{"/app", ""},
 			{tree.QuotaPath + "/app", ""},
@@ -61,7 +61,7 @@ func TestQuotas(t *testing.T) {
 			t.Fatal(err)
 		}
 		s = configured(t, dir, lines)
-		if data, _, err := dial(t, s, client.Options{}).Get(ctx, tree.QuotaPath+"/app/"+tree.StatsNode, false); err != nil || string(data) != held {
+		if data, _, err := dial(t, s, wire.Options{}).Get(ctx, tree.QuotaPath+"/app/"+tree.StatsNode, false); err != nil || string(data) != held {
 			t.Errorf("with %q after a restart the stats are %s, %v; want %s", lines, data, err, held)
 		}
 	}
@@ -74,7 +74,7 @@ func TestQuotasInAnEnsemble(t *testing.T) {
 	h.start(1, 2, 3)
 	leader := h.awaitLeader(1, 2, 3)
 	follower, away := 1+leader%3, 1+(leader+1)%3
-	c := h.connect(follower, client.Options{})
+	c := h.connect(follower, wire.Options{})
 	stats := tree.QuotaPath + "/app/" + tree.StatsNode
 	create := func(path, data string) error {
 		_, err := c.Create(ctx, path, []byte(data), 0)
@@ -94,7 +94,7 @@ func TestQuotasInAnEnsemble(t *testing.T) {
 		t.Fatalf("beyond the limit: %v", err)
 	}
 	for id := range h.running {
-		other := h.connect(id, client.Options{})
+		other := h.connect(id, wire.Options{})
 		if err := other.Sync(ctx, "/"); err != nil {
 			t.Fatal(err)
 		}

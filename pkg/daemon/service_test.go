@@ -11,11 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/datadir"
 	"github.com/zabd/zabd/pkg/systemd"
 	"github.com/zabd/zabd/pkg/vfs"
+	"github.com/zabd/zabd/pkg/wire"
 	"github.com/zabd/zabd/pkg/zab"
 )
 
@@ -176,7 +176,7 @@ func TestSessionsAreTraced(t *testing.T) {
 	o := quiet()
 	o.Log = slog.New(slog.NewTextHandler(said, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s := start(t, settings(t, "tickTime=50\nminSessionTimeout=100"), o)
-	c := dial(t, s, client.Options{Timeout: 100 * time.Millisecond})
+	c := dial(t, s, wire.Options{Timeout: 100 * time.Millisecond})
 	id := fmt.Sprintf("session=0x%x ", uint64(c.SessionID))
 	c.Close()
 	for _, want := range []string{`msg="session opened" `, `msg="the session has lost its connection, or is closed" `, `msg="session expired" `} {

@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/datadir"
 	"github.com/zabd/zabd/pkg/proto"
@@ -23,6 +22,7 @@ import (
 	"github.com/zabd/zabd/pkg/txn"
 	"github.com/zabd/zabd/pkg/txnlog"
 	"github.com/zabd/zabd/pkg/vfs"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 // settings reads a zoo.cfg with these lines, of a server alone whose port the kernel chooses.
@@ -66,7 +66,7 @@ func closeServer(t *testing.T, s *Server) {
 // fill makes a node and writes it some times.
 func fill(t *testing.T, s *Server, writes, size int) {
 	t.Helper()
-	c := dial(t, s, client.Options{Timeout: time.Minute})
+	c := dial(t, s, wire.Options{Timeout: time.Minute})
 	if _, err := c.Create(t.Context(), "/n", nil, 0); err != nil && !errors.Is(err, proto.NodeExists) {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestFlush(t *testing.T) {
 		{"flushDelay=60000\nmaxBatchSize=1", 0},
 	} {
 		s := startWith(t, c.lines)
-		conn := dial(t, s, client.Options{Timeout: time.Minute})
+		conn := dial(t, s, wire.Options{Timeout: time.Minute})
 		begun := time.Now()
 		if _, err := conn.Create(t.Context(), "/n", nil, 0); err != nil {
 			t.Fatal(err)
@@ -265,7 +265,7 @@ func TestCompressedSnapshots(t *testing.T) {
 			t.Errorf("%s has %d bytes and begins with %q, %v", newest, len(text), text[:16], err)
 		}
 		again := start(t, cfg, quiet())
-		if data, _, err := dial(t, again, client.Options{}).Get(t.Context(), "/n", false); err != nil || len(data) != 100_000 {
+		if data, _, err := dial(t, again, wire.Options{}).Get(t.Context(), "/n", false); err != nil || len(data) != 100_000 {
 			t.Errorf("%s: after the restart %d bytes, %v", method, len(data), err)
 		}
 	}
@@ -326,7 +326,7 @@ func TestCloseSessionTxn(t *testing.T) {
 	for lines, listed := range map[string]bool{"closeSessionTxn.enabled=true": true, "closeSessionTxn.enabled=false": false} {
 		cfg := settings(t, lines)
 		s := start(t, cfg, quiet())
-		c := dial(t, s, client.Options{})
+		c := dial(t, s, wire.Options{})
 		if _, err := c.Create(t.Context(), "/e", nil, proto.FlagEphemeral); err != nil {
 			t.Fatal(err)
 		}
@@ -348,7 +348,7 @@ func TestCloseSessionTxn(t *testing.T) {
 		if x.Header.Type != proto.OpCloseSession || x.Body.HasPaths != listed || len(x.Body.Paths) == 1 != listed || x.HasDigest != listed {
 			t.Errorf("%s: the last txn is %+v", lines, x)
 		}
-		if _, err := dial(t, start(t, cfg, quiet()), client.Options{}).Exists(t.Context(), "/e", false); !errors.Is(err, proto.NoNode) {
+		if _, err := dial(t, start(t, cfg, quiet()), wire.Options{}).Exists(t.Context(), "/e", false); !errors.Is(err, proto.NoNode) {
 			t.Errorf("%s: after a restart: %v", lines, err)
 		}
 	}
@@ -360,7 +360,7 @@ func TestSessionTimeouts(t *testing.T) {
 		"tickTime=100\nminSessionTimeout=300\nmaxSessionTimeout=400": {300 * time.Millisecond, 400 * time.Millisecond},
 	} {
 		s := startWith(t, lines)
-		short, long := dial(t, s, client.Options{Timeout: time.Millisecond}), dial(t, s, client.Options{Timeout: time.Hour})
+		short, long := dial(t, s, wire.Options{Timeout: time.Millisecond}), dial(t, s, wire.Options{Timeout: time.Hour})
 		if got := [2]time.Duration{short.Timeout, long.Timeout}; got != want {
 			t.Errorf("%q: timeouts %v, want %v", lines, got, want)
 		}

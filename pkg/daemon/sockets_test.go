@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 // TestSocketOptions asks the kernel what it was told.
@@ -38,7 +38,7 @@ func TestSocketOptions(t *testing.T) {
 		if got := info.Sacked; c.backlog != 0 && got != c.backlog || c.backlog == 0 && got < 100 { // of a listener: its backlog
 			t.Errorf("%q: backlog %d", c.lines, got)
 		}
-		dial(t, s, client.Options{})
+		dial(t, s, wire.Options{})
 		if got := hasTimer(t, s.listeners[0].Addr().(*net.TCPAddr)); got != c.keepAlive {
 			t.Errorf("%q: keep-alive %v", c.lines, got)
 		}
@@ -96,12 +96,12 @@ func TestNotificationBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(func() bool { return s.pipeline.Watches().Count() > 0 })
-	c, long := dial(t, s, client.Options{}), "/"+strings.Repeat("x", 10_000)
+	c, long := dial(t, s, wire.Options{}), "/"+strings.Repeat("x", 10_000)
 	if _, err := c.Create(t.Context(), long, nil, 0); err != nil {
 		t.Fatal(err)
 	}
 	for s.pipeline.Stats.EventOverflows.Load() == 0 {
-		var last *client.Call
+		var last *wire.Call
 		for range 100 {
 			last = c.Go(proto.OpSetData, &proto.SetDataRequest{Path: long, Version: -1}, nil)
 		}

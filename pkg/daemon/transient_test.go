@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 // deletions tells which nodes a client is told to be gone.
@@ -26,7 +26,7 @@ func (d deletions) event(e proto.WatcherEvent, _ proto.Zxid) {
 }
 
 // await makes a container and a TTL node, and waits for both to go, the container once its child has gone.
-func (d deletions) await(t *testing.T, c *client.Conn) {
+func (d deletions) await(t *testing.T, c *wire.Conn) {
 	t.Helper()
 	ctx := t.Context()
 	container := &proto.CreateRequest{Path: "/container", ACL: proto.WorldAll(), Flags: proto.FlagContainer}
@@ -93,13 +93,13 @@ func configOf(t *testing.T, lines string) config.Config {
 func TestContainersAndTTLNodesGo(t *testing.T) {
 	s := configured(t, t.TempDir(), "extendedTypesEnabled=true\nznode.container.checkIntervalMs=5\nznode.container.maxPerMinute=60000")
 	gone := make(deletions, 16)
-	gone.await(t, dial(t, s, client.Options{Event: gone.event}))
+	gone.await(t, dial(t, s, wire.Options{Event: gone.event}))
 }
 
 func TestContainersNeverUsedGo(t *testing.T) {
 	s := configured(t, t.TempDir(), "znode.container.checkIntervalMs=5\nznode.container.maxNeverUsedIntervalMs=1")
 	gone := make(deletions, 1)
-	c := dial(t, s, client.Options{Event: gone.event})
+	c := dial(t, s, wire.Options{Event: gone.event})
 	// The watch may come too late for the first ones.
 	for err := error(proto.NoNode); err != nil; {
 		container := &proto.CreateRequest{Path: "/c", ACL: proto.WorldAll(), Flags: proto.FlagContainer}
@@ -125,10 +125,10 @@ func TestContainersGoFromAnEnsemble(t *testing.T) {
 	leader := h.awaitLeader(1, 2, 3)
 	follower := 1 + leader%3
 	gone := make(deletions, 16)
-	gone.await(t, h.connect(follower, client.Options{Event: gone.event}))
+	gone.await(t, h.connect(follower, wire.Options{Event: gone.event}))
 	h.stop(leader)
 	next := h.awaitLeader(follower, 1+follower%3)
-	gone.await(t, h.connect(next, client.Options{Event: gone.event}))
+	gone.await(t, h.connect(next, wire.Options{Event: gone.event}))
 }
 
 // TestTTLNodesOf353 starts on a snapshot with a TTL node as ZooKeeper 3.5.3 wrote it, with one of today and with one
@@ -144,7 +144,7 @@ func TestTTLNodesOf353(t *testing.T) {
 			"/container": proto.ContainerOwner, "/new": -1<<56 | 1_000_000_000, "/old": proto.ContainerOwner | 1_000_000_000, "/gone": 7,
 		})
 		s := configured(t, dir, c.lines)
-		names, _, err := dial(t, s, client.Options{}).Children(t.Context(), "/", false)
+		names, _, err := dial(t, s, wire.Options{}).Children(t.Context(), "/", false)
 		names = slices.DeleteFunc(names, func(name string) bool { return name == "zookeeper" })
 		slices.Sort(names)
 		if got := strings.Join(names, " "); err != nil || got != c.want {

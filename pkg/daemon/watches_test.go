@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 // TestManyWatchesFireAtOnce: one client's 100,000 watches, all used up by one txn, are all told before the answer to what
@@ -19,12 +19,12 @@ func TestManyWatchesFireAtOnce(t *testing.T) {
 	const many, inOneMulti = 100_000, 1000
 	s, ctx := startServer(t, func(c *config.Config) { c.MaxSessionTimeout = time.Hour }), t.Context()
 	var told atomic.Int64
-	watcher := dial(t, s, client.Options{Timeout: time.Hour, Event: func(e proto.WatcherEvent, _ proto.Zxid) {
+	watcher := dial(t, s, wire.Options{Timeout: time.Hour, Event: func(e proto.WatcherEvent, _ proto.Zxid) {
 		if e.Type == proto.EventDeleted {
 			told.Add(1)
 		}
 	}})
-	owner := dial(t, s, client.Options{Timeout: time.Hour})
+	owner := dial(t, s, wire.Options{Timeout: time.Hour})
 	path := func(i int) string { return fmt.Sprintf("/e%d", i) }
 	for i := 0; i < many; i += inOneMulti {
 		var q proto.MultiRequest
@@ -36,7 +36,7 @@ func TestManyWatchesFireAtOnce(t *testing.T) {
 			t.Fatalf("%v, %v", r.Results[:1], err)
 		}
 	}
-	var last *client.Call
+	var last *wire.Call
 	for i := range many {
 		last = watcher.Go(proto.OpExists, &proto.ReadRequest{Path: path(i), Watch: true}, nil)
 	}
@@ -64,13 +64,13 @@ func TestManyWatchesFireAtOnce(t *testing.T) {
 func TestRecursiveWatchIsToldWhatItsOwnerMayRead(t *testing.T) {
 	s, ctx := startServer(t, nil), t.Context()
 	var told []string // ends before a later answer does
-	watcher := dial(t, s, client.Options{Event: func(e proto.WatcherEvent, _ proto.Zxid) {
+	watcher := dial(t, s, wire.Options{Event: func(e proto.WatcherEvent, _ proto.Zxid) {
 		told = append(told, fmt.Sprintf("%d%s", e.Type, e.Path))
 	}})
 	if err := watcher.AddWatch(ctx, "/a", proto.ModeRecursive); err != nil {
 		t.Fatal(err)
 	}
-	writer := dial(t, s, client.Options{})
+	writer := dial(t, s, wire.Options{})
 	create := func(path string, perms proto.Perm) {
 		acl := []proto.ACL{{Perms: perms, ID: proto.ID{Scheme: "world", ID: "anyone"}}}
 		if _, err := writer.Call(ctx, proto.OpCreate, &proto.CreateRequest{Path: path, ACL: acl}, nil); err != nil {

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 // sayWord sends a four-letter word to the client port and returns all that comes.
@@ -36,7 +36,7 @@ func TestWordsTellWhatHappened(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close(context.Background()) }()
-	c := dial(t, s, client.Options{})
+	c := dial(t, s, wire.Options{})
 	if _, err := c.Create(ctx, "/e", []byte("x"), proto.FlagEphemeral); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestHashTellsDigestsOfThePast(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close(context.Background()) }()
-	c := dial(t, s, client.Options{})
+	c := dial(t, s, wire.Options{})
 	for range 260 {
 		if _, err := c.Set(ctx, "/", nil, -1); err != nil {
 			t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/zabd/zabd/pkg/client"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 const repository = "../../dist/repo" // of make repo
@@ -119,9 +119,9 @@ func sessionInTheJournal(t *testing.T, h *host) {
 	pid := h.show("zabd", "MainPID")
 	h.do("systemctl", "reload", "zabd")
 	h.until("the settings are reloaded", func() bool { return strings.Contains(h.journal(), "settings reloaded") })
-	var c *client.Conn
+	var c *wire.Conn
 	var err error
-	h.inside(func() { c, err = client.Dial(context.Background(), address, client.Options{}) })
+	h.inside(func() { c, err = wire.Dial(context.Background(), address, wire.Options{}) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 const (
@@ -131,11 +131,11 @@ zk.stop()`
 }
 
 // connect dials the server in the host.
-func connect(t *testing.T, h *host) *client.Conn {
+func connect(t *testing.T, h *host) *wire.Conn {
 	t.Helper()
-	var c *client.Conn
+	var c *wire.Conn
 	var err error
-	h.inside(func() { c, err = client.Dial(context.Background(), address, client.Options{Timeout: 30 * time.Second}) })
+	h.inside(func() { c, err = wire.Dial(context.Background(), address, wire.Options{Timeout: 30 * time.Second}) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func loadAndKill(t *testing.T, h *host) {
 	var mu sync.Mutex
 	acknowledged := map[string]bool{}
 	half := make(chan struct{})
-	write := func(c *client.Conn, i int, done *sync.WaitGroup) {
+	write := func(c *wire.Conn, i int, done *sync.WaitGroup) {
 		defer done.Done()
 		for n := range writes {
 			path := fmt.Sprintf("/load/%d-%d", i, n)
@@ -206,13 +206,13 @@ func restartRefusesNobody(t *testing.T, h *host) {
 		}
 		var err error
 		h.inside(func() {
-			var c *client.Conn
-			if c, err = client.Dial(context.Background(), address, client.Options{}); err == nil {
+			var c *wire.Conn
+			if c, err = wire.Dial(context.Background(), address, wire.Options{}); err == nil {
 				sessions++
 				c.Close()
 			}
 		})
-		if err != nil && strings.Contains(err.Error(), "refused") && !errors.Is(err, client.ErrRefused) {
+		if err != nil && strings.Contains(err.Error(), "refused") && !errors.Is(err, wire.ErrRefused) {
 			t.Fatalf("after %d sessions: %v", sessions, err)
 		}
 	}
@@ -274,8 +274,8 @@ func zooKeeperAndBack(t *testing.T, h *host) {
 	h.until("ZooKeeper serves zabd's directory", func() bool {
 		var err error
 		h.inside(func() {
-			var c *client.Conn
-			if c, err = client.Dial(context.Background(), address, client.Options{}); err == nil {
+			var c *wire.Conn
+			if c, err = wire.Dial(context.Background(), address, wire.Options{}); err == nil {
 				c.Close()
 			}
 		})

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 // crowd is a number of clients that write all the time, each by a session that it takes from server to server.
@@ -31,8 +31,8 @@ type writer struct {
 	c     *crowd
 	dir   string
 	at    int // the server in use
-	conn  *client.Conn
-	last  client.Options // of the session
+	conn  *wire.Conn
+	last  wire.Options // of the session
 	acked []string
 	lost  int   // sessions that were refused
 	wrong error // an answer that is an error
@@ -101,8 +101,8 @@ func (w *writer) connect(ctx context.Context) bool {
 			w.conn, w.last.SessionID, w.last.Password = conn, conn.SessionID, conn.Password
 			return true
 		}
-		if errors.Is(err, client.ErrRefused) && w.last.SessionID != 0 {
-			w.last = client.Options{}
+		if errors.Is(err, wire.ErrRefused) && w.last.SessionID != 0 {
+			w.last = wire.Options{}
 			w.lost++
 		}
 	}
@@ -110,9 +110,9 @@ func (w *writer) connect(ctx context.Context) bool {
 }
 
 // dial connects to a server, from the operator's place.
-func (s *site) dial(ctx context.Context, n int, o client.Options) (c *client.Conn, err error) {
+func (s *site) dial(ctx context.Context, n int, o wire.Options) (c *wire.Conn, err error) {
 	o.Timeout = 20 * time.Second
-	if e := within(s.netns, func() { c, err = client.Dial(ctx, addressOf(n)+":2181", o) }); e != nil {
+	if e := within(s.netns, func() { c, err = wire.Dial(ctx, addressOf(n)+":2181", o) }); e != nil {
 		return nil, e
 	}
 	return c, err
@@ -140,7 +140,7 @@ func (c *crowd) end(t *testing.T) {
 	c.done.Wait()
 	count := 0
 	for n := 1; n <= len(c.s.hosts); n++ {
-		conn, err := c.s.dial(t.Context(), n, client.Options{})
+		conn, err := c.s.dial(t.Context(), n, wire.Options{})
 		if err != nil {
 			t.Fatalf("zk%d: %v", n, err)
 		}

@@ -12,8 +12,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 // node is all that a client can learn of a node.
@@ -35,7 +35,7 @@ func (e *ensemble) tree(m *member) nodes {
 	e.t.Helper()
 	ctx, cancel := context.WithTimeout(e.t.Context(), patience)
 	defer cancel()
-	c, err := client.Dial(ctx, m.addr, client.Options{})
+	c, err := wire.Dial(ctx, m.addr, wire.Options{})
 	if err != nil {
 		e.fatalf("server %d: %v", m.id, err)
 	}
@@ -49,13 +49,13 @@ func (e *ensemble) tree(m *member) nodes {
 }
 
 // walk reads the nodes and what is below them, a level at a time.
-func walk(ctx context.Context, c *client.Conn, level []string, found nodes) error {
+func walk(ctx context.Context, c *wire.Conn, level []string, found nodes) error {
 	var below []string
 	type answers struct {
 		data  proto.DataReply
 		acl   proto.ACLReply
 		names proto.ChildrenReply
-		calls []*client.Call
+		calls []*wire.Call
 	}
 	asked := make([]answers, len(level))
 	for i, path := range level {

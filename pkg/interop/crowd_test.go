@@ -10,8 +10,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 // crowd is the guests of an ensemble: at each member a writer, a hose, a watcher and one that is only there; and one
@@ -76,7 +76,7 @@ func (e *ensemble) furnish(m *member, roots map[string]string) {
 	e.t.Helper()
 	ctx, cancel := context.WithTimeout(e.t.Context(), patience)
 	defer cancel()
-	c, err := client.Dial(ctx, m.addr, client.Options{})
+	c, err := wire.Dial(ctx, m.addr, wire.Options{})
 	if err != nil {
 		e.fatalf("%v", err)
 	}

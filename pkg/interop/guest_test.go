@@ -10,8 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 // guest is a client with one session, which it takes along from member to member: it goes on elsewhere when its
@@ -23,7 +23,7 @@ type guest struct {
 	at      *member // which it is attached to
 	timeout time.Duration
 
-	conn     *client.Conn
+	conn     *wire.Conn
 	lost     chan struct{} // closed with the connection
 	session  int64
 	password []byte
@@ -50,15 +50,15 @@ func (g *guest) String() string {
 }
 
 // call sends a request and waits for the answer.
-func (g *guest) call(ctx context.Context, r request, reply client.Reply) error {
+func (g *guest) call(ctx context.Context, r request, reply wire.Reply) error {
 	return g.wait(ctx, g.conn.Go(r.op, r.body, reply))
 }
 
-func (g *guest) wait(ctx context.Context, call *client.Call) error {
+func (g *guest) wait(ctx context.Context, call *wire.Call) error {
 	z, err := g.conn.Wait(ctx, call)
 	g.last = max(g.last, z)
 	var code proto.Code
-	if err != nil && !errors.As(err, &code) && !errors.Is(err, client.ErrFrame) {
+	if err != nil && !errors.As(err, &code) && !errors.Is(err, wire.ErrFrame) {
 		return lostError{err}
 	}
 	return err
@@ -94,12 +94,12 @@ func (g *guest) attach(ctx context.Context) error {
 func (g *guest) attachTo(ctx context.Context, m *member) error {
 	dial, cancel := context.WithTimeout(ctx, 5*time.Second) // a stopped server takes a connection and says nothing
 	defer cancel()
-	o := client.Options{Timeout: g.timeout, SessionID: g.session, Password: g.password, LastZxid: g.last}
+	o := wire.Options{Timeout: g.timeout, SessionID: g.session, Password: g.password, LastZxid: g.last}
 	if g.event != nil {
 		o.Event = func(e proto.WatcherEvent, _ proto.Zxid) { g.event(e) }
 	}
-	conn, err := client.Dial(dial, m.addr, o)
-	if errors.Is(err, client.ErrRefused) {
+	conn, err := wire.Dial(dial, m.addr, o)
+	if errors.Is(err, wire.ErrRefused) {
 		return fmt.Errorf("%v lost its session: server %d refuses it", g, m.id)
 	}
 	if err != nil {
@@ -165,7 +165,7 @@ func (g *guest) stay(ctx context.Context, ping, pace <-chan time.Time) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-g.lost:
-			return lostError{client.ErrClosed}
+			return lostError{wire.ErrClosed}
 		case <-ping:
 			g.conn.Go(proto.OpPing, nil, nil)
 		case <-g.permits:

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 // TestMixedEnsemble lets ensembles of both kinds of server live through what happens to ensembles, while clients write
@@ -131,7 +131,7 @@ func (c *crowd) leaderWritesAlone() {
 		}
 	}
 	// A session that expired would be a txn of the new epoch, and the old leader then get a SNAP.
-	conn, err := client.Dial(ctx, old.addr, client.Options{Timeout: longSession})
+	conn, err := wire.Dial(ctx, old.addr, wire.Options{Timeout: longSession})
 	if err != nil {
 		e.fatalf("%v", err)
 	}
@@ -156,7 +156,7 @@ func (c *crowd) leaderWritesAlone() {
 	if old.logged("/forked0") {
 		e.fatalf("the log of server %d still holds what it wrote alone", old.id)
 	}
-	again, err := client.Dial(ctx, old.addr, client.Options{SessionID: conn.SessionID, Password: conn.Password})
+	again, err := wire.Dial(ctx, old.addr, wire.Options{SessionID: conn.SessionID, Password: conn.Password})
 	if err != nil {
 		e.fatalf("attach to server %d: %v", old.id, err)
 	}
@@ -225,14 +225,14 @@ func (e *ensemble) sessionsMove() {
 	ctx, cancel := context.WithTimeout(e.t.Context(), patience)
 	defer cancel()
 	const mine = "/moving"
-	here, err := client.Dial(ctx, e.members[0].addr, client.Options{})
+	here, err := wire.Dial(ctx, e.members[0].addr, wire.Options{})
 	if err != nil {
 		e.fatalf("%v", err)
 	}
 	if _, err := here.Create(ctx, mine, nil, proto.FlagEphemeral); err != nil {
 		e.fatalf("create %s: %v", mine, err)
 	}
-	attach := client.Options{SessionID: here.SessionID, Password: here.Password}
+	attach := wire.Options{SessionID: here.SessionID, Password: here.Password}
 	moves := append(e.members[1:], e.members...)
 	for i, m := range moves {
 		// A member that lags behind what the session has seen does not take it.
@@ -241,9 +241,9 @@ func (e *ensemble) sessionsMove() {
 			e.fatalf("%v", err)
 		}
 		attach.LastZxid = max(stat.Czxid, stat.Mzxid)
-		var there *client.Conn
+		var there *wire.Conn
 		e.await(fmt.Sprintf("server %d takes the session", m.id), func() bool {
-			there, err = client.Dial(ctx, m.addr, attach)
+			there, err = wire.Dial(ctx, m.addr, attach)
 			return err == nil
 		})
 		stat, err = there.Set(ctx, mine, []byte(strconv.Itoa(i)), int32(i))
@@ -277,8 +277,8 @@ func (e *ensemble) refuses(session int64, password []byte, m *member) {
 	e.t.Helper()
 	ctx, cancel := context.WithTimeout(e.t.Context(), patience)
 	defer cancel()
-	_, err := client.Dial(ctx, m.addr, client.Options{SessionID: session, Password: password})
-	if !errors.Is(err, client.ErrRefused) {
+	_, err := wire.Dial(ctx, m.addr, wire.Options{SessionID: session, Password: password})
+	if !errors.Is(err, wire.ErrRefused) {
 		e.fatalf("server %d takes session %#x with a wrong password, or although it was closed: %v", m.id, session, err)
 	}
 }
@@ -290,7 +290,7 @@ func (e *ensemble) sessionExpires() {
 	defer cancel()
 	var owned []string
 	for _, m := range e.members {
-		conn, err := client.Dial(ctx, m.addr, client.Options{Timeout: time.Second})
+		conn, err := wire.Dial(ctx, m.addr, wire.Options{Timeout: time.Second})
 		if err != nil {
 			e.fatalf("%v", err)
 		}
@@ -302,7 +302,7 @@ func (e *ensemble) sessionExpires() {
 		owned = append(owned, path)
 	}
 	for _, m := range e.members {
-		conn, err := client.Dial(ctx, m.addr, client.Options{})
+		conn, err := wire.Dial(ctx, m.addr, wire.Options{})
 		if err != nil {
 			e.fatalf("%v", err)
 		}

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 const (
@@ -65,7 +65,7 @@ func (w *watcher) turn(ctx context.Context) error {
 	case <-w.rings:
 	case <-time.After(50 * time.Millisecond):
 	case <-w.lost:
-		return lostError{client.ErrClosed}
+		return lostError{wire.ErrClosed}
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -11,8 +11,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 // content is what a client knows of a node.
@@ -330,7 +330,7 @@ func (h *hose) write(ctx context.Context) error {
 		}
 	}
 	h.unsure = true
-	var calls []*client.Call
+	var calls []*wire.Call
 	for range burst {
 		h.sent++
 		r := set(h.path, strconv.Itoa(h.sent), int32(h.sent-1))

@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/lab"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 var (
@@ -66,7 +66,7 @@ func failover(t *testing.T, e *lab.Ensemble) {
 // crowdOf makes the clients and the nodes below which they write.
 func crowdOf(t *testing.T, e *lab.Ensemble, seen *sight) []*writer {
 	t.Helper()
-	c, err := client.Dial(t.Context(), e.Addrs()[0], client.Options{})
+	c, err := wire.Dial(t.Context(), e.Addrs()[0], wire.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 // A Shape is how many connections there are, and how many requests each has under way.
@@ -179,12 +179,12 @@ func count(b []byte) (replies, used, failed int) {
 
 // Prepare makes the nodes that the operations work on.
 func Prepare(ctx context.Context, addr string) error {
-	c, err := client.Dial(ctx, addr, client.Options{Timeout: 30 * time.Second})
+	c, err := wire.Dial(ctx, addr, wire.Options{Timeout: 30 * time.Second})
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	calls := []*client.Call{}
+	calls := []*wire.Call{}
 	create := func(path string, data []byte) {
 		calls = append(calls, c.Go(proto.OpCreate, &proto.CreateRequest{Path: path, Data: data, ACL: proto.WorldAll()}, nil))
 	}

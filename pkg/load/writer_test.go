@@ -10,8 +10,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/zabd/zabd/pkg/client"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/wire"
 )
 
 const (
@@ -29,7 +29,7 @@ type writer struct {
 	at    int // the server in use
 	seen  *sight
 
-	conn     *client.Conn // nil if there is none
+	conn     *wire.Conn // nil if there is none
 	session  int64
 	password []byte
 	zxid     proto.Zxid
@@ -78,14 +78,14 @@ func (w *writer) connect(ctx context.Context) bool {
 	for range w.addrs {
 		w.at = (w.at + 1) % len(w.addrs)
 		dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
-		c, err := client.Dial(dialCtx, w.addrs[w.at], client.Options{SessionID: w.session, Password: w.password, LastZxid: w.zxid})
+		c, err := wire.Dial(dialCtx, w.addrs[w.at], wire.Options{SessionID: w.session, Password: w.password, LastZxid: w.zxid})
 		cancel()
 		if err == nil {
 			w.conn, w.session, w.password = c, c.SessionID, c.Password
 			w.seen.connected(w)
 			return true
 		}
-		if errors.Is(err, client.ErrRefused) && w.session != 0 {
+		if errors.Is(err, wire.ErrRefused) && w.session != 0 {
 			w.session, w.password = 0, nil
 			w.lost++
 		}
@@ -99,7 +99,7 @@ func (w *writer) connect(ctx context.Context) bool {
 
 // missing returns which acknowledged nodes a server does not have.
 func (w *writer) missing(ctx context.Context, addr string) ([]string, error) {
-	c, err := client.Dial(ctx, addr, client.Options{Timeout: 30 * time.Second})
+	c, err := wire.Dial(ctx, addr, wire.Options{Timeout: 30 * time.Second})
 	if err != nil {
 		return nil, err
 	}

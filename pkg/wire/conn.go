@@ -1,6 +1,6 @@
-// Package client has the connection to a ZooKeeper or zabd server that every test and benchmark uses: handshake,
+// Package wire has the connection to a ZooKeeper or zabd server that every test and benchmark uses: handshake,
 // pipelined calls, notifications. It does not reconnect, ping or choose among servers.
-package client
+package wire
 
 import (
 	"bufio"
@@ -30,9 +30,9 @@ type Options struct {
 
 // Errors of a connection, besides proto.Code and those of the network.
 var (
-	ErrClosed  = errors.New("client: connection closed")
-	ErrRefused = errors.New("client: session refused")
-	ErrFrame   = errors.New("client: malformed frame")
+	ErrClosed  = errors.New("wire: connection closed")
+	ErrRefused = errors.New("wire: session refused")
+	ErrFrame   = errors.New("wire: malformed frame")
 )
 
 // A Record is a request that can be encoded.
@@ -77,7 +77,7 @@ func Dial(ctx context.Context, addr string, o Options) (*Conn, error) {
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("client: dial: %w", err)
+		return nil, fmt.Errorf("wire: dial: %w", err)
 	}
 	if o.Timeout == 0 {
 		o.Timeout = 10 * time.Second
@@ -109,16 +109,16 @@ func (c *Conn) handshake(r *bufio.Reader, o Options) error {
 		Password: o.Password, HasReadOnly: true,
 	}
 	if _, err := c.nc.Write(frame(req.AppendTo(make([]byte, 4)))); err != nil {
-		return fmt.Errorf("client: handshake: %w", err)
+		return fmt.Errorf("wire: handshake: %w", err)
 	}
 	b, err := c.readFrame(r)
 	if err != nil {
-		return fmt.Errorf("client: handshake: %w", err)
+		return fmt.Errorf("wire: handshake: %w", err)
 	}
 	d := jute.NewDecoder(b)
 	var resp proto.ConnectResponse
 	if err := resp.Decode(&d); err != nil {
-		return fmt.Errorf("client: handshake: %w", err)
+		return fmt.Errorf("wire: handshake: %w", err)
 	}
 	if resp.SessionID == 0 || resp.Timeout <= 0 {
 		return ErrRefused
@@ -250,7 +250,7 @@ func (c *Conn) writeLoop() error {
 		b, c.out = c.out, b[:0]
 		c.mu.Unlock()
 		if _, err := c.nc.Write(b); err != nil {
-			return fmt.Errorf("client: write: %w", err)
+			return fmt.Errorf("wire: write: %w", err)
 		}
 	}
 	return nil
@@ -260,17 +260,17 @@ func (c *Conn) readLoop(r *bufio.Reader) error {
 	for {
 		b, err := c.readFrame(r)
 		if err != nil {
-			return fmt.Errorf("client: read: %w", err)
+			return fmt.Errorf("wire: read: %w", err)
 		}
 		d := jute.NewDecoder(b)
 		var h proto.ReplyHeader
 		if err := h.Decode(&d); err != nil {
-			return fmt.Errorf("client: reply header: %w", err)
+			return fmt.Errorf("wire: reply header: %w", err)
 		}
 		if h.Xid == proto.XidNotification {
 			var e proto.WatcherEvent
 			if err := e.Decode(&d); err != nil {
-				return fmt.Errorf("client: notification: %w", err)
+				return fmt.Errorf("wire: notification: %w", err)
 			}
 			if c.event != nil {
 				c.event(e, h.Zxid)
@@ -292,7 +292,7 @@ func (c *Conn) answer(h *proto.ReplyHeader, d *jute.Decoder) error {
 	}
 	if i == len(c.calls) {
 		c.mu.Unlock()
-		return fmt.Errorf("client: reply to xid %d, which was not sent: %w", h.Xid, ErrFrame)
+		return fmt.Errorf("wire: reply to xid %d, which was not sent: %w", h.Xid, ErrFrame)
 	}
 	call := c.calls[i]
 	if i == 0 {
@@ -307,7 +307,7 @@ func (c *Conn) answer(h *proto.ReplyHeader, d *jute.Decoder) error {
 		call.Err = h.Err
 	case call.reply != nil:
 		if err := call.reply.Decode(d); err != nil {
-			call.Err = fmt.Errorf("client: reply to %v: %w", call.Op, err)
+			call.Err = fmt.Errorf("wire: reply to %v: %w", call.Op, err)
 		}
 	}
 	close(call.Done)
