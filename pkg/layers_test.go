@@ -37,7 +37,7 @@ var layers = map[string]string{
 	"daemon": "jute proto txn session limit auth watch tree prep serve ensemble election zab peer vfs txnlog snapshot datadir pipeline " +
 		"server metrics admin audit systemd config exit",
 	// users
-	"wire": "jute proto", "ctl": "config exit", "lab": "", "load": "proto wire lab",
+	"wire": "jute proto", "client": "jute proto wire", "ctl": "config exit", "lab": "", "load": "proto wire lab",
 	// proof: tests that run the binary
 	"interop": "jute proto wire load", "e2e": "wire load",
 }

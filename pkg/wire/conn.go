@@ -1,9 +1,10 @@
-// Package wire has the connection to a ZooKeeper or zabd server that every test and benchmark uses: handshake,
-// pipelined calls, notifications. It does not reconnect, ping or choose among servers.
+// Package wire has one connection to a ZooKeeper or zabd server: handshake, pipelined requests, notifications. It does
+// not reconnect, ping or choose among servers: package client does. Tests and loads use it bare.
 package wire
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/zabd/zabd/pkg/jute"
@@ -23,7 +25,10 @@ type Options struct {
 	SessionID int64 // to attach to
 	Password  []byte
 	LastZxid  proto.Zxid
-	MaxFrame  int // bytes of a reply (64 MiB)
+	ReadOnly  bool // a server that has no quorum will do
+	MaxReply  int  // bytes of a reply (64 MiB)
+	// Dial opens the socket (net.Dialer's).
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Event is told each notification, in order with the replies; it must not wait for a call of the same connection.
 	Event func(e proto.WatcherEvent, z proto.Zxid)
 }
@@ -35,69 +40,103 @@ var (
 	ErrFrame   = errors.New("wire: malformed frame")
 )
 
+// A LostError tells a Request that its connection ended before the reply came. What was not Sent has not happened.
+type LostError struct {
+	Sent bool
+	Err  error
+}
+
+// Error returns the reason.
+func (e *LostError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *LostError) Unwrap() error { return e.Err }
+
 // A Record is a request that can be encoded.
 type Record interface{ AppendTo(dst []byte) []byte }
 
-// A Reply is a record that can be decoded. It may keep what it is given.
-type Reply interface{ Decode(d *jute.Decoder) error }
-
-// A Call is one request on its way. Err and Zxid are set when Done is closed.
-type Call struct {
-	Xid  int32
-	Op   proto.Op
-	Err  error // a proto.Code where the server refused
-	Zxid proto.Zxid
-	Done chan struct{}
-
-	reply Reply
+// A Request is what a Conn sends, and gives the reply to.
+type Request interface {
+	Record
+	// Answer is called once by the goroutine that reads, in order with notifications. The reply's body is valid during
+	// the call only. err is a proto.Code or a *LostError.
+	Answer(z proto.Zxid, body []byte, err error)
 }
 
-// A Conn is a connection with a session. It may be used by any number of goroutines; calls are answered in the order
+// A Conn is a connection with a session. It may be used by any number of goroutines; requests are answered in the order
 // in which they were made.
 type Conn struct {
 	SessionID int64
 	Password  []byte
 	Timeout   time.Duration
+	ReadOnly  bool // the server has no quorum
 
-	nc    net.Conn
-	event func(proto.WatcherEvent, proto.Zxid)
-	limit int
+	nc       net.Conn
+	event    func(proto.WatcherEvent, proto.Zxid)
+	maxReply int
+	reads    atomic.Uint64 // that brought something
+	writes   atomic.Uint64
 
-	mu    sync.Mutex // guards what follows
-	xid   int32
-	out   []byte
-	calls []*Call // sent and not answered, in order
-	err   error
-	wake  chan struct{}
-	done  sync.WaitGroup
+	mu      sync.Mutex // guards what follows
+	xid     int32
+	out     []byte
+	sent    []sent // not answered, in order
+	unsent  int    // how many at the end of sent are in out and nowhere else
+	writing bool   // somebody writes, and takes along what is in out
+	err     error
+
+	wake    chan struct{}
+	writer  sync.WaitGroup
+	drained chan struct{} // closed when every request has had its answer, and the goroutines are gone
+}
+
+// sent is a request on its way.
+type sent struct {
+	xid int32
+	req Request
 }
 
 // Dial connects and takes a session.
 func Dial(ctx context.Context, addr string, o Options) (*Conn, error) {
-	var d net.Dialer
-	nc, err := d.DialContext(ctx, "tcp", addr)
+	if o.Dial == nil {
+		o.Dial = (&net.Dialer{}).DialContext
+	}
+	nc, err := o.Dial(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("wire: dial: %w", err)
 	}
 	if o.Timeout == 0 {
 		o.Timeout = 10 * time.Second
 	}
-	if o.MaxFrame == 0 {
-		o.MaxFrame = 64 << 20
+	if o.MaxReply == 0 {
+		o.MaxReply = 64 << 20
 	}
-	c := &Conn{nc: nc, event: o.Event, limit: o.MaxFrame, wake: make(chan struct{}, 1)}
+	c := &Conn{nc: nc, event: o.Event, maxReply: o.MaxReply, wake: make(chan struct{}, 1), drained: make(chan struct{})}
 	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
-	r := bufio.NewReaderSize(nc, 64<<10)
+	r := bufio.NewReaderSize(reader{c}, 64<<10)
 	if err := c.handshake(r, o); err != nil {
 		stop()
 		_ = nc.Close()
 		return nil, errors.Join(err, ctx.Err())
 	}
-	stop()
-	c.done.Add(2)
-	go func() { defer c.done.Done(); c.fail(c.readLoop(r)) }()
-	go func() { defer c.done.Done(); c.fail(c.writeLoop()) }()
+	if !stop() {
+		return nil, ctx.Err()
+	}
+	c.writer.Add(1)
+	go func() { defer c.writer.Done(); c.writeLoop() }()
+	go func() { c.Fail(c.readLoop(r)); c.writer.Wait(); c.drain() }()
 	return c, nil
+}
+
+// reader counts the reads of a connection.
+type reader struct{ c *Conn }
+
+func (r reader) Read(b []byte) (int, error) {
+	n, err := r.c.nc.Read(b)
+	if n > 0 {
+		r.c.reads.Add(1)
+	}
+	return n, err
 }
 
 func (c *Conn) handshake(r *bufio.Reader, o Options) error {
@@ -106,7 +145,7 @@ func (c *Conn) handshake(r *bufio.Reader, o Options) error {
 	}
 	req := proto.ConnectRequest{
 		LastZxidSeen: o.LastZxid, Timeout: int32(o.Timeout.Milliseconds()), SessionID: o.SessionID,
-		Password: o.Password, HasReadOnly: true,
+		Password: o.Password, ReadOnly: o.ReadOnly, HasReadOnly: true,
 	}
 	if _, err := c.nc.Write(frame(req.AppendTo(make([]byte, 4)))); err != nil {
 		return fmt.Errorf("wire: handshake: %w", err)
@@ -116,6 +155,13 @@ func (c *Conn) handshake(r *bufio.Reader, o Options) error {
 		return fmt.Errorf("wire: handshake: %w", err)
 	}
 	d := jute.NewDecoder(b)
+	if len(b) == proto.ReplyHeaderSize { // a server without a quorum that gives no sessions
+		var h proto.ReplyHeader
+		if err := h.Decode(&d); err == nil && h.Err != proto.OK {
+			return fmt.Errorf("wire: handshake: %w", h.Err)
+		}
+		return fmt.Errorf("wire: handshake: %w", ErrFrame)
+	}
 	var resp proto.ConnectResponse
 	if err := resp.Decode(&d); err != nil {
 		return fmt.Errorf("wire: handshake: %w", err)
@@ -123,7 +169,7 @@ func (c *Conn) handshake(r *bufio.Reader, o Options) error {
 	if resp.SessionID == 0 || resp.Timeout <= 0 {
 		return ErrRefused
 	}
-	c.SessionID, c.Password = resp.SessionID, resp.Password
+	c.SessionID, c.Password, c.ReadOnly = resp.SessionID, bytes.Clone(resp.Password), resp.ReadOnly
 	c.Timeout = time.Duration(resp.Timeout) * time.Millisecond
 	return nil
 }
@@ -134,92 +180,52 @@ func frame(b []byte) []byte {
 	return b
 }
 
+// readFrame reads the length and the bytes of a frame, which alias the reader's buffer if they fit.
 func (c *Conn) readFrame(r *bufio.Reader) ([]byte, error) {
-	var head [4]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
+	head, err := r.Peek(4)
+	if err != nil {
+		if len(head) > 0 && errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
 		return nil, err
 	}
-	n := int(int32(binary.BigEndian.Uint32(head[:])))
-	if n < 0 || n > c.limit {
-		return nil, ErrFrame
+	n := int(int32(binary.BigEndian.Uint32(head)))
+	if n < 0 || n > c.maxReply {
+		return nil, fmt.Errorf("%w: length %d", ErrFrame, n)
 	}
-	b := make([]byte, n)
-	_, err := io.ReadFull(r, b)
-	return b, err
+	if 4+n > r.Size() {
+		_, _ = r.Discard(4)
+		b := make([]byte, n)
+		_, err := io.ReadFull(r, b)
+		return b, err
+	}
+	b, err := r.Peek(4 + n)
+	if err != nil {
+		return nil, io.ErrUnexpectedEOF
+	}
+	_, _ = r.Discard(4 + n)
+	return b[4:], nil
 }
 
-// Go sends a request without waiting. req and reply may be nil.
-func (c *Conn) Go(op proto.Op, req Record, reply Reply) *Call {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.xid++
-	xid := c.xid
-	switch op {
-	case proto.OpPing:
-		xid = proto.XidPing
-	case proto.OpAuth:
-		xid = proto.XidAuth
-	case proto.OpSetWatches, proto.OpSetWatches2:
-		xid = proto.XidSetWatches
-	}
-	call := &Call{Xid: xid, Op: op, Done: make(chan struct{}), reply: reply}
-	if c.err != nil {
-		call.Err = c.err
-		close(call.Done)
-		return call
-	}
-	at := len(c.out)
-	h := proto.RequestHeader{Xid: xid, Op: op}
-	c.out = h.AppendTo(append(c.out, 0, 0, 0, 0))
-	if req != nil {
-		c.out = req.AppendTo(c.out)
-	}
-	frame(c.out[at:])
-	c.calls = append(c.calls, call)
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-	return call
-}
+// Done returns a channel that is closed after the end of the connection, when every request has had its answer.
+func (c *Conn) Done() <-chan struct{} { return c.drained }
 
-// Wait waits for a call's answer. When ctx ends first, the call stays under way and its answer is dropped.
-func (c *Conn) Wait(ctx context.Context, call *Call) (proto.Zxid, error) {
-	select {
-	case <-call.Done:
-		return call.Zxid, call.Err
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	}
-}
-
-// Call sends a request and waits for the answer.
-func (c *Conn) Call(ctx context.Context, op proto.Op, req Record, reply Reply) (proto.Zxid, error) {
-	return c.Wait(ctx, c.Go(op, req, reply))
-}
-
-// WriteRaw sends bytes as they are, for those who want to know what a server makes of them.
-func (c *Conn) WriteRaw(b []byte) error {
-	_, err := c.nc.Write(b)
-	return err
-}
-
-// Close closes the connection, and not the session. Calls under way fail with ErrClosed.
-func (c *Conn) Close() {
-	c.fail(ErrClosed)
-	c.done.Wait()
-}
-
-// Broken waits for the end of the connection and returns its reason.
+// Broken waits until then and returns the reason.
 func (c *Conn) Broken() error {
-	c.done.Wait()
+	<-c.drained
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.err
 }
 
-// fail ends the connection; the first reason counts.
-func (c *Conn) fail(err error) {
+// Close closes the connection, and not the session. Calls under way fail with ErrClosed.
+func (c *Conn) Close() {
+	c.Fail(ErrClosed)
+	<-c.drained
+}
+
+// Fail ends the connection, without waiting; the first reason counts.
+func (c *Conn) Fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
@@ -227,34 +233,18 @@ func (c *Conn) fail(err error) {
 	}
 	c.err = err
 	_ = c.nc.Close()
-	for _, call := range c.calls {
-		call.Err = err
-		close(call.Done)
-	}
-	c.calls = nil
+	c.signal()
+}
+
+func (c *Conn) signal() {
 	select {
 	case c.wake <- struct{}{}:
 	default:
 	}
 }
 
-// writeLoop sends all that is queued in one write.
-func (c *Conn) writeLoop() error {
-	var b []byte
-	for range c.wake {
-		c.mu.Lock()
-		if c.err != nil {
-			c.mu.Unlock()
-			return c.err
-		}
-		b, c.out = c.out, b[:0]
-		c.mu.Unlock()
-		if _, err := c.nc.Write(b); err != nil {
-			return fmt.Errorf("wire: write: %w", err)
-		}
-	}
-	return nil
-}
+// Activity returns how often something has come from the server, and gone to it.
+func (c *Conn) Activity() (reads, writes uint64) { return c.reads.Load(), c.writes.Load() }
 
 func (c *Conn) readLoop(r *bufio.Reader) error {
 	for {
@@ -273,43 +263,53 @@ func (c *Conn) readLoop(r *bufio.Reader) error {
 				return fmt.Errorf("wire: notification: %w", err)
 			}
 			if c.event != nil {
+				e.Path = string([]byte(e.Path)) // it aliases the buffer
 				c.event(e, h.Zxid)
 			}
 			continue
 		}
-		if err := c.answer(&h, &d); err != nil {
+		req, err := c.take(h.Xid)
+		if err != nil {
 			return err
 		}
+		if h.Err != proto.OK {
+			req.Answer(h.Zxid, d.Rest(), h.Err)
+			continue
+		}
+		req.Answer(h.Zxid, d.Rest(), nil)
 	}
 }
 
-// answer completes the call that a reply is for: the oldest with that xid. Only auth is answered ahead of others.
-func (c *Conn) answer(h *proto.ReplyHeader, d *jute.Decoder) error {
+// take removes the request that a reply is for: the oldest with that xid. Only auth is answered ahead of others.
+func (c *Conn) take(xid int32) (Request, error) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	i := 0
-	for i < len(c.calls) && c.calls[i].Xid != h.Xid {
+	for i < len(c.sent) && c.sent[i].xid != xid {
 		i++
 	}
-	if i == len(c.calls) {
-		c.mu.Unlock()
-		return fmt.Errorf("wire: reply to xid %d, which was not sent: %w", h.Xid, ErrFrame)
+	if i == len(c.sent) {
+		return nil, fmt.Errorf("wire: reply to xid %d, which was not sent: %w", xid, ErrFrame)
 	}
-	call := c.calls[i]
+	req := c.sent[i].req
 	if i == 0 {
-		c.calls = c.calls[1:]
+		c.sent[0] = sent{}
+		c.sent = c.sent[1:]
 	} else {
-		c.calls = append(c.calls[:i], c.calls[i+1:]...)
+		c.sent = append(c.sent[:i], c.sent[i+1:]...)
 	}
+	c.unsent = min(c.unsent, len(c.sent))
+	return req, nil
+}
+
+// drain tells all that have had no reply.
+func (c *Conn) drain() {
+	c.mu.Lock()
+	rest, unsent, err := c.sent, c.unsent, c.err
+	c.sent, c.out = nil, nil
 	c.mu.Unlock()
-	call.Zxid = h.Zxid
-	switch {
-	case h.Err != proto.OK:
-		call.Err = h.Err
-	case call.reply != nil:
-		if err := call.reply.Decode(d); err != nil {
-			call.Err = fmt.Errorf("wire: reply to %v: %w", call.Op, err)
-		}
+	defer close(c.drained)
+	for i, s := range rest {
+		s.req.Answer(0, nil, &LostError{Sent: i < len(rest)-unsent, Err: err})
 	}
-	close(call.Done)
-	return nil
 }
