@@ -53,17 +53,18 @@ type voteEvent struct {
 
 // correspondent is another server, as the election port sees it.
 type correspondent struct {
-	id      ensemble.ID
-	addrs   []ensemble.Addr
-	wanted  bool            // a link is kept open; otherwise only as long as there is something to send
-	conn    *electionConn   // nil = none
-	next    []byte          // the frame that waits to be sent
-	last    []byte          // the frame that was taken last
-	callTo  []ensemble.Addr // where it has asked to be called back, which we have not done yet
-	asked   time.Time       // when we have asked to be called back
-	knock   waker           // a link is needed at once
-	stop    func()          // ends the attempt that is under way
-	backoff time.Duration
+	id       ensemble.ID
+	addrs    []ensemble.Addr
+	wanted   bool            // a link is kept open; otherwise only as long as there is something to send
+	stranger bool            // not in our configuration
+	conn     *electionConn   // nil = none
+	next     []byte          // the frame that waits to be sent
+	last     []byte          // the frame that was taken last
+	callTo   []ensemble.Addr // where it has asked to be called back, which we have not done yet
+	asked    time.Time       // when we have asked to be called back
+	knock    waker           // a link is needed at once
+	stop     func()          // ends the attempt that is under way
+	backoff  time.Duration
 }
 
 func newElectionPort(p *Peer) *electionPort {
@@ -91,11 +92,11 @@ func newElectionPort(p *Peer) *electionPort {
 
 // start accepts and connects until ctx ends.
 func (e *electionPort) start(listeners []net.Listener) {
-	for _, l := range listeners {
-		e.tasks.Go(func() { acceptAll(e.ctx, l, e.complaints, e.welcome) })
-	}
 	for _, c := range e.others {
 		e.tasks.Go(func() { e.keep(c) })
+	}
+	for _, l := range listeners {
+		e.tasks.Go(func() { acceptAll(e.ctx, l, e.complaints, e.welcome) })
 	}
 }
 
@@ -265,6 +266,7 @@ func (e *electionPort) lost(n *electionConn, err error) {
 	n.to.conn = nil
 	e.events.add(voteEvent{in: zab.LinkDown{Peer: n.to.id, Refused: refused(err)}})
 	n.to.knock.poke() // a port that is gone says so
+	e.forget(n.to)
 }
 
 // welcome finds out who has connected.
@@ -321,12 +323,14 @@ func (e *electionPort) greeted(conn net.Conn) (election.Hello, error) {
 
 // meet decides what becomes of a connection whose other end has said who it is.
 func (e *electionPort) meet(h election.Hello, conn net.Conn) error {
+	e.mu.Lock()
 	c := e.others[h.ID]
+	e.mu.Unlock()
 	switch {
 	case h.ID == e.cfg.Self:
 		return fmt.Errorf("two servers with the same myid: this one and that at %v both are server %d", conn.RemoteAddr(), h.ID)
-	case c == nil:
-		return fmt.Errorf("server %d is not in this server's configuration", h.ID)
+	case c == nil || c.stranger:
+		return e.meetStranger(h, conn)
 	case h.ID > e.cfg.Self:
 		e.adopt(c, conn)
 		return nil

@@ -78,7 +78,7 @@ func TestBadInputIsSaidAndHarmsNobody(t *testing.T) {
 		{"text on the election port", electionAddr(id), []byte("\xffET / HTTP/1.1\r\n\r\n"), []string{"refused", "handshake", "127.0.0.1"}},
 		{"an overlong address", electionAddr(id), huge, []string{"refused", "an address of 1073741824 bytes"}},
 		{"our own id", electionAddr(id), hello(election.HelloLegacy, id), []string{"refused", "two servers with the same myid"}},
-		{"an unknown id", electionAddr(id), hello(election.HelloLegacy, 77), []string{"refused", "server 77 is not in this server's configuration"}},
+		{"an unknown id without an address", electionAddr(id), hello(election.HelloLegacy, 0), []string{"refused", "server 0 is not in this server's configuration"}},
 	} {
 		t.Run(bad.name, func(t *testing.T) {
 			leader.peer.complaints.forget()
@@ -118,7 +118,7 @@ func TestAMessageThatIsNoneClosesOnlyItsLink(t *testing.T) {
 }
 
 // readNote reads a message.
-func readNote(t *testing.T, conn net.Conn) election.Notification {
+func readNote(t *testing.T, conn io.Reader) election.Notification {
 	t.Helper()
 	var head [4]byte
 	if _, err := io.ReadFull(conn, head[:]); err != nil {
