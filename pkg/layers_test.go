@@ -37,7 +37,9 @@ var layers = map[string]string{
 	"daemon": "jute proto txn session limit auth watch tree prep serve ensemble election zab peer vfs txnlog snapshot datadir pipeline " +
 		"server metrics admin audit systemd config exit",
 	// users
-	"wire": "jute proto", "client": "jute proto wire", "ctl": "config exit", "lab": "", "load": "proto wire lab",
+	"wire": "jute proto", "client": "jute proto wire", "lab": "", "load": "proto wire lab",
+	"overview": "",
+	"ctl":      "config exit overview",
 	// proof: tests that run the binary
 	"interop": "jute proto wire load", "e2e": "wire load",
 }
@@ -57,6 +59,8 @@ var only = map[string]string{
 	"github.com/hashicorp/go-sockaddr":    "config",
 	"github.com/go-zookeeper/zk":          "interop",
 	"github.com/klauspost/compress":       "snapshot",
+	"github.com/jedib0t/go-pretty":        "ctl",
+	"golang.org/x/term":                   "ctl",
 }
 
 // source is one file of a package below pkg.

@@ -1,6 +1,5 @@
-// Package ctl is the program zabctl: what an operator asks of zabd. It talks to the server of this host through the
-// control socket, to others by the four-letter words, and reads settings with the server's own code. It keeps nothing and
-// decides nothing that the server could.
+// Package ctl is the program zabctl: its commands, their flags and how answers are printed, a file for each. What they do is
+// other packages': overview asks the servers, doctor looks for what is wrong, load measures, config reads settings.
 package ctl
 
 import (
@@ -84,7 +83,8 @@ func Command(s Surroundings) *cobra.Command {
 	root.SetErr(s.Err)
 	o := &options{Surroundings: s}
 	root.PersistentFlags().StringVar(&o.config, "config", defaultConfig, "zoo.cfg of the server of this host")
-	root.AddCommand(o.configCommand(), o.statusCommand(), o.waitCommand())
+	_ = root.MarkPersistentFlagFilename("config")
+	root.AddCommand(o.statusCommand(), o.topCommand(), o.waitCommand(), o.configCommand())
 	return root
 }
 
@@ -96,55 +96,4 @@ type options struct {
 	Surroundings
 	config string
 	asked
-}
-
-func (o *options) configCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "Check and show settings", Args: cobra.NoArgs, RunE: help}
-	check := &cobra.Command{
-		Use: "check [FILE]", Short: "Say whether the server would start with the settings",
-		Long: "Reads the settings as the server does, with the same code, and says where they are wrong, as file:line: key: reason. " +
-			"What has no effect is said on stderr. Exits with 78 if the server would not start. The file myid is read as well, and no file is written.",
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return o.check(o.file(args)) },
-	}
-	var all bool
-	var format string
-	show := &cobra.Command{
-		Use: "show [FILE]", Short: "Show the settings that count, and where each comes from",
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			settings, err := config.Show(o.file(args), o.Env, nil, all)
-			if err != nil {
-				return err
-			}
-			return o.print(format, settings, func(w io.Writer) {
-				for _, s := range settings {
-					_, _ = fmt.Fprintf(w, "%s=%s\t# %s\n", s.Key, s.Value, s.Source)
-				}
-			})
-		},
-	}
-	show.Flags().BoolVar(&all, "all", false, "with the defaults")
-	formatFlag(show, &format)
-	cmd.AddCommand(check, show)
-	return cmd
-}
-
-func (o *options) file(args []string) string {
-	if len(args) > 0 {
-		return args[0]
-	}
-	return o.config
-}
-
-func (o *options) check(file string) error {
-	_, warnings, err := config.Check(file, o.Env, nil)
-	for _, w := range warnings {
-		_, _ = fmt.Fprintln(o.Err, strings.TrimPrefix(w, "config: "))
-	}
-	if err != nil {
-		return err
-	}
-	_, _ = fmt.Fprintf(o.Out, "%s: ok\n", file)
-	return nil
 }

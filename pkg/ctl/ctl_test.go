@@ -113,13 +113,14 @@ func controlSocket(t *testing.T, ready ...string) string {
 	answer("/commands/server_stats", `{"version":"3.9.5-zabd-1","server_stats":{"server_state":"follower","last_processed_zxid":21474836499,
 		"outstanding_requests":1,"num_alive_client_connections":2,"min_latency":0,"avg_latency":0.5,"max_latency":7},"node_count":5,"command":"server_stats","error":null}`)
 	answer("/commands/leader", `{"is_leader":false,"leader_id":3,"leader_ip":"10.0.0.3","command":"leader","error":null}`)
+	answer("/commands/monitor", `{"version":"3.9.5-zabd-1","global_sessions":4,"watch_count":6,"avg_fsynctime":0.5,"max_fsynctime":3}`)
 	s := &http.Server{Handler: mux}
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(func() { _ = s.Close() })
 	return path
 }
 
-// clientPort answers one four-letter word.
+// clientPort answers srvr, and no other four-letter word.
 func clientPort(t *testing.T, text string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -133,8 +134,12 @@ func clientPort(t *testing.T, text string) string {
 			if err != nil {
 				return
 			}
-			_, _ = c.Read(make([]byte, 4))
-			_, _ = c.Write([]byte(text))
+			word, answer := make([]byte, 4), text
+			_, _ = c.Read(word)
+			if string(word) != "srvr" {
+				answer = string(word) + " is not executed because it is not in the whitelist.\n"
+			}
+			_, _ = c.Write([]byte(answer))
 			_ = c.Close()
 		}
 	}()
@@ -159,12 +164,15 @@ func TestStatus(t *testing.T) {
 		want []string
 	}{
 		"serving": {[]string{"--socket", controlSocket(t, "ok")}, exit.OK, []string{
-			"Mode: follower", "Leader: server 3", "Zxid: 0x500000013", "Znodes: 5", "Connections: 2", "Outstanding: 1", "Latency: 0.5 ms",
+			"SERVER ADDRESS ROLE READY EPOCH ZXID LAG LATENCY CLIENTS SESSIONS WATCHES SYNC ZNODES", "follower yes 5 0x500000013 - 0.5/7 2 4 6 0.5/3 5",
+			"1 of 1 voters serve, server 3 leads, version 3.9.5-zabd-1",
 		}},
-		"json":        {[]string{"--socket", controlSocket(t, "ok"), "-o", "json"}, exit.OK, []string{`"mode": "follower", "ready": true, "leader": 3,`}},
-		"looking":     {[]string{"--socket", controlSocket(t, looking)}, exit.NotThere, []string{"Ready: no, " + looking}},
-		"named":       {[]string{"--config", write(t, "zoo.cfg", "controlSocket="+controlSocket(t, "ok"))}, exit.OK, []string{"Mode: follower"}},
-		"leader":      {[]string{"--server", clientPort(t, recorded(t, "4lw-leader/srvr.txt"))}, exit.OK, []string{"Mode: leader", "Version: 3.9.5-"}},
+		"json": {[]string{"--socket", controlSocket(t, "ok"), "-o", "json"}, exit.OK, []string{
+			`{ "mode": "follower", "role": "follower", "ready": true,`, `"zxid": "0x500000013", "lag": null,`, `"leader": 3, "servers": [`, `"sessions": 4, "watches": 6, "fsync_avg_ms": 0.5,`,
+		}},
+		"looking":     {[]string{"--socket", controlSocket(t, looking)}, exit.NotThere, []string{"- looking no", "the server of this host: " + looking}},
+		"named":       {[]string{"--config", write(t, "zoo.cfg", "controlSocket="+controlSocket(t, "ok"))}, exit.OK, []string{"follower yes"}},
+		"leader":      {[]string{"--server", clientPort(t, recorded(t, "4lw-leader/srvr.txt"))}, exit.OK, []string{"leader yes 1 0x100000002 0 0/0 1 - - -/- 6", "leads, version 3.9.5-", "mntr is not in 4lw.commands.whitelist"}},
 		"not serving": {[]string{"--server", clientPort(t, recorded(t, "4lw-not-serving/srvr.txt"))}, exit.NotThere, []string{"not currently serving"}},
 		"nobody":      {[]string{"--socket", "/nonexistent"}, exit.NotThere, []string{"no server answers on /nonexistent"}},
 		"no table":    {[]string{"--socket", controlSocket(t, "ok"), "-o", "yaml"}, exit.Usage, []string{"there are table and json"}},
@@ -232,6 +240,7 @@ func TestStartScript(t *testing.T) {
 		"restart":       {[]string{"restart"}, manager{running: true}, 0, "Restarting zookeeper ... STARTED\n", ""},
 		"version":       {[]string{"version"}, manager{}, 0, "zabd 1.2.3, compatible with Apache ZooKeeper, version 3.9.5\n", ""},
 		"print-cmd":     {[]string{"--config", "/x", "print-cmd"}, manager{}, 0, "\"/usr/bin/zabd\" --config \"/x/zoo.cfg\"\n", ""},
+		"help":          {[]string{"help"}, manager{}, 0, scriptUsage, ""},
 		"wrong command": {[]string{"begin"}, manager{}, exit.Usage, "", "Usage: zkServer.sh"},
 	} {
 		m := c.manager

@@ -7,12 +7,14 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/exit"
+	"github.com/zabd/zabd/pkg/overview"
 )
 
 const (
@@ -45,15 +47,23 @@ func zkServer(args []string, s Surroundings) int {
 	x := script{s, file}
 	commands := map[string]func() int{
 		"start": x.start, "start-foreground": x.foreground, "stop": x.stop, "restart": x.restart, "status": x.status,
-		"version": x.version, "print-cmd": x.printCmd,
+		"version": x.version, "print-cmd": x.printCmd, "help": x.help,
 	}
 	command := commands[strings.Join(args, " ")]
 	if command == nil {
-		_, _ = fmt.Fprintf(s.Err, "Usage: %s [--config <conf-dir>] {start|start-foreground|stop|version|restart|status|print-cmd} [file]\n", startScript)
+		_, _ = fmt.Fprint(s.Err, scriptUsage)
 		return exit.Usage
 	}
 	_, _ = fmt.Fprintln(s.Err, "Using config:", x.config)
 	return command()
+}
+
+const scriptUsage = "Usage: " + startScript +
+	" [--config <conf-dir>] {start|start-foreground|stop|version|restart|status|print-cmd|help} [file]\n"
+
+func (x script) help() int {
+	x.say("%s", scriptUsage)
+	return exit.OK
 }
 
 func variable(env []string, name string) (value string) {
@@ -148,19 +158,29 @@ func (x script) restart() int {
 }
 
 func (x script) status() int {
-	cfg, _, err := config.Check(x.config, x.Env, nil)
+	cfg, err := config.Survey(x.config, x.Env)
 	if err != nil {
 		return x.fail(err)
 	}
+	if cfg.DynamicConfigFile != "" && !x.isSet("clientPort") {
+		x.say("Client port not found in static config file. Looking in dynamic config file.\n")
+	}
 	host := cfg.ClientPortAddress
 	x.say("Client port found: %d. Client address: %s. Client SSL: false.\n", cfg.ClientPort, cmp.Or(host, "localhost"))
-	text, err := word(context.Background(), net.JoinHostPort(cmp.Or(host, "127.0.0.1"), strconv.Itoa(cfg.ClientPort)), "srvr")
-	if st := parseSrvr(text); err == nil && st.Ready {
-		x.say("Mode: %s\n", st.Mode)
+	address := net.JoinHostPort(cmp.Or(host, "127.0.0.1"), strconv.Itoa(cfg.ClientPort))
+	e := overview.Ask(context.Background(), []overview.Target{{Address: address, SrvrOnly: true}})
+	if role := e.Servers[0].Role; role != overview.Down && role != overview.Looking {
+		x.say("Mode: %s\n", role)
 		return exit.OK
 	}
 	x.say("Error contacting service. It is probably not running.\n")
 	return exit.NotThere
+}
+
+// isSet tells whether the file, or the environment, has a key.
+func (x script) isSet(key string) bool {
+	settings, _ := config.Show(x.config, x.Env, nil, false)
+	return slices.ContainsFunc(settings, func(s config.Setting) bool { return s.Key == key })
 }
 
 func (x script) version() int {
