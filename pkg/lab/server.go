@@ -87,6 +87,9 @@ func (s *Server) Start() error {
 // Data is the name of the directory with the server's data.
 func (s *Server) Data() string { return filepath.Join(s.dir, "data") }
 
+// Config is the name of the server's zoo.cfg.
+func (s *Server) Config() string { return filepath.Join(s.dir, "zoo.cfg") }
+
 // Log is the name of the file with what the server says.
 func (s *Server) Log() string { return filepath.Join(s.dir, "log") }
 
