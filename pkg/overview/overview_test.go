@@ -47,7 +47,10 @@ func TestZooKeepersWordsAreRead(t *testing.T) {
 	none := serve(t, map[string]string{"srvr": recorded(t, "not-serving", "srvr")})
 	mute := serve(t, nil)
 	e := Ask(t.Context(), []Target{
-		{ID: 3, Address: all}, {ID: 1, Address: few}, {ID: 2, Address: none}, {ID: 5, Address: mute, Observer: true},
+		{ID: 3, Address: all},
+		{ID: 1, Address: few},
+		{ID: 2, Address: none},
+		{ID: 5, Address: mute, Observer: true},
 		{ID: 4, Address: all, Control: NewControl("/nonexistent", "/commands")},
 	})
 	s := e.Servers
