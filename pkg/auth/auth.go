@@ -69,11 +69,6 @@ func (r Rules) Permit(acl []proto.ACL, need proto.Perm, ids []proto.ID) bool {
 	if r.SkipACL || len(acl) == 0 {
 		return true
 	}
-	for i := range ids {
-		if ids[i].Scheme == "super" {
-			return true
-		}
-	}
 	for i := range acl {
 		a := &acl[i]
 		if a.Perms&need == 0 {
@@ -88,7 +83,7 @@ func (r Rules) Permit(acl []proto.ACL, need proto.Perm, ids []proto.ID) bool {
 			}
 		}
 	}
-	return false
+	return slices.ContainsFunc(ids, func(id proto.ID) bool { return id.Scheme == "super" })
 }
 
 // matches tells whether the id of one who asks satisfies an entry of the same scheme.

@@ -284,12 +284,9 @@ func (n *namespaces) observe(path string, size int64) {
 	if len(path) < 2 || path[0] != '/' {
 		return
 	}
-	name := path[1:]
-	if i := strings.IndexByte(name, '/'); i >= 0 {
-		name = name[:i]
-	}
-	if n.sum == nil || name != n.name {
+	if !n.isIn(path) {
 		n.tell()
+		name, _, _ := strings.Cut(path[1:], "/")
 		n.name = strings.Clone(name)
 		n.sum = n.set.With(n.name)
 	}
@@ -298,6 +295,13 @@ func (n *namespaces) observe(path string, size int64) {
 		n.size = size
 	}
 	n.run++
+}
+
+// isIn tells whether a path, which is not the root's, lies in the last namespace. It does not look for the name's end in
+// the path, for most paths have the name of the one before.
+func (n *namespaces) isIn(path string) bool {
+	end := 1 + len(n.name)
+	return n.sum != nil && len(path) >= end && path[1:end] == n.name && (len(path) == end || path[end] == '/')
 }
 
 // tell adds what was counted to the server's counts.

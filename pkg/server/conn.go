@@ -233,6 +233,7 @@ func (c *conn) requests(client *pipeline.Client) error {
 			return err
 		}
 		client.Begin()
+		large := c.srv.limits.Load().Large
 		for {
 			frame, ok, err := c.in.buffered(c.srv.cfg.MaxFrame)
 			if err != nil {
@@ -242,7 +243,12 @@ func (c *conn) requests(client *pipeline.Client) error {
 			if !ok {
 				break
 			}
-			done, err := c.handle(client, frame)
+			var done bool
+			if large.Is(len(frame)) {
+				done, err = c.handleLarge(client, frame, large.Most)
+			} else {
+				done, err = client.Handle(frame)
+			}
 			if done {
 				client.Idle()
 				if err == nil {
@@ -255,15 +261,11 @@ func (c *conn) requests(client *pipeline.Client) error {
 	}
 }
 
-// handle takes one frame. A large one is answered before the connection is read on, so that it is known how many there
+// handleLarge takes a large frame, and answers it before the connection is read on, so that it is known how many there
 // are.
-func (c *conn) handle(client *pipeline.Client, frame []byte) (done bool, err error) {
-	large, err := c.srv.begin(len(frame))
-	if err != nil {
+func (c *conn) handleLarge(client *pipeline.Client, frame []byte, most int64) (done bool, err error) {
+	if err := c.srv.begin(len(frame), most); err != nil {
 		return true, err
-	}
-	if !large {
-		return client.Handle(frame)
 	}
 	defer c.srv.end(len(frame))
 	done, err = client.Handle(frame)

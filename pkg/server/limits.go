@@ -65,18 +65,15 @@ func (s *Server) mayTake(n int) error {
 	return nil
 }
 
-// begin counts a request of n bytes that has been read, if it is large; end must follow.
-func (s *Server) begin(n int) (large bool, err error) {
-	l := s.limits.Load().Large
-	if !l.Is(n) {
-		return false, nil
-	}
-	if underway := s.large.Add(int64(n)); underway > l.Most {
+// begin counts a large request, of n bytes, that has been read, where most may be under way; end must follow unless there
+// was no room.
+func (s *Server) begin(n int, most int64) error {
+	if s.large.Add(int64(n)) > most {
 		s.large.Add(-int64(n))
 		s.Stats.Large.Add(1)
-		return false, fmt.Errorf("server: request of %d bytes: %w", n, ErrLarge)
+		return fmt.Errorf("server: request of %d bytes: %w", n, ErrLarge)
 	}
-	return true, nil
+	return nil
 }
 
 func (s *Server) end(n int) { s.large.Add(-int64(n)) }
