@@ -10,4 +10,7 @@ import (
 // version is set when a release is built.
 var version = "dev"
 
-func main() { os.Exit(daemon.Main(os.Args[1:], os.Environ(), os.Stderr, version)) }
+func main() {
+	coarsenTimers()
+	os.Exit(daemon.Main(os.Args[1:], os.Environ(), os.Stderr, version))
+}
