@@ -41,7 +41,7 @@ var layers = map[string]string{
 	"overview": "",
 	"ctl":      "config exit overview",
 	// proof: tests that run the binary
-	"interop": "jute proto wire load", "e2e": "wire load",
+	"interop": "jute proto wire client load", "e2e": "wire load",
 }
 
 // pure packages have no clock, goroutine, lock, file, socket, logger or random source. (watch has its locks.)

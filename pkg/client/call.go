@@ -67,6 +67,7 @@ type call struct {
 	watcher *watcher // to be registered when the server has
 
 	seq   uint64
+	lost  int       // how often it was sent and lost
 	since time.Time // it waits for a connection
 	began time.Time // set if it is measured
 
@@ -172,15 +173,24 @@ func (k *call) AppendTo(dst []byte) []byte {
 	return k.record.AppendTo(dst)
 }
 
+// maxLost is how often a read is sent again: what loses every connection may be the read.
+const maxLost = 4
+
 // Answer takes the reply, or the end of the connection.
 func (k *call) Answer(z proto.Zxid, body []byte, err error) {
 	k.c.seen(z)
 	if l, ok := err.(*wire.LostError); ok {
+		loss := &LossError{k.c.Server(), l.Err}
 		switch {
-		case !l.Sent || !changes(k.op):
+		case !l.Sent:
 			k.c.wait(k)
+		case changes(k.op):
+			k.finish(&UncertainError{k.op, k.path, loss})
+		case k.lost >= maxLost:
+			k.fail(loss)
 		default:
-			k.finish(&UncertainError{k.op, k.path, &LossError{k.c.Server(), l.Err}})
+			k.lost++
+			k.c.wait(k)
 		}
 		return
 	}

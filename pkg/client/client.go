@@ -139,6 +139,9 @@ func (o *Options) setDefaults() {
 	if o.MaxRequest == 0 {
 		o.MaxRequest = 0xfffff
 	}
+	if o.Dial == nil {
+		o.Dial = (&net.Dialer{}).DialContext
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

@@ -3,6 +3,7 @@ package client
 import (
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -72,8 +73,21 @@ func (r *rota) next() (server string, pause time.Duration) {
 	return r.servers[r.at], pause
 }
 
-// succeeded begins anew: behind the present server comes the next one, without a pause.
-func (r *rota) succeeded() { r.tried = 0 }
+// lasted begins anew after a connection that lasted so long: the next server comes at once, or, if every connection is
+// lost soon, after the shortest pause.
+func (r *rota) lasted(d time.Duration) {
+	r.tried = 0
+	if d < 10*r.min {
+		r.tried = len(r.servers)
+	}
+}
 
-// stay tries the present server again.
+// stay has the present server tried again.
 func (r *rota) stay() { r.at-- }
+
+// prefer has a server tried next, if it is one of ours.
+func (r *rota) prefer(server string) {
+	if i := slices.Index(r.servers, server); i >= 0 {
+		r.at = i - 1
+	}
+}

@@ -5,9 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
+	"syscall"
 	"time"
 
+	"github.com/zabd/zabd/pkg/jute"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/wire"
 )
@@ -26,9 +30,7 @@ func (c *Client) run() {
 		}
 		began := time.Now()
 		c.attend(conn)
-		if time.Since(began) > c.o.RetryMax {
-			c.rota.succeeded()
-		}
+		c.rota.lasted(time.Since(began))
 		c.disconnected(server, conn.Broken())
 	}
 }
@@ -82,18 +84,28 @@ func (c *Client) connect() (conn *wire.Conn, server string, err error) {
 		}
 		conn.Close()
 	}
-	switch {
-	case errors.Is(err, wire.ErrRefused) && o.SessionID != 0:
+	if errors.Is(err, wire.ErrRefused) && o.SessionID != 0 {
 		c.rota.stay()
 		c.expired()
 		return nil, server, err
-	case errors.Is(err, wire.ErrFrame), errors.Is(err, wire.ErrRefused):
-		err = fmt.Errorf("%s does not answer as a ZooKeeper server does: %w", server, err)
-	default:
-		err = fmt.Errorf("%s: %w", server, err)
 	}
+	err = explain(server, err)
 	c.failed(server, err)
 	return nil, server, err
+}
+
+// explain makes a failed attempt fit to be read by who knows addresses and servers, not this code.
+func explain(server string, err error) error {
+	var op *net.OpError
+	switch {
+	case errors.As(err, &op) && op.Op == "dial": // which names the address
+		return op
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return fmt.Errorf("%s has closed the connection instead of giving a session: it has no quorum, or too many connections", server)
+	case errors.Is(err, wire.ErrFrame), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, jute.ErrShort), errors.Is(err, jute.ErrLength):
+		return fmt.Errorf("%s does not answer as a ZooKeeper server does: %w", server, err)
+	}
+	return fmt.Errorf("%s: %w", server, err)
 }
 
 // rest waits, and tells whether to go on.
@@ -176,9 +188,9 @@ func (c *Client) attend(conn *wire.Conn) {
 	const parts, silence, idle = 6, 4, 2 // of the timeout: two thirds without a sign, one third without a word of ours
 	tick := time.NewTicker(conn.Timeout / parts)
 	defer tick.Stop()
-	ping := new(pinger)
-	ping.c = c
-	var heard, said uint64
+	ping := &pinger{c}
+	better := c.seekQuorum(conn)
+	heard, said := conn.Activity()
 	silent, quiet := 0, 0
 	for {
 		select {
@@ -187,6 +199,10 @@ func (c *Client) attend(conn *wire.Conn) {
 		case <-c.ctx.Done():
 			conn.Close()
 			return
+		case server := <-better:
+			c.rota.prefer(server)
+			conn.Fail(fmt.Errorf("%s has a quorum", server))
+			continue
 		case <-tick.C:
 		}
 		reads, writes := conn.Activity()

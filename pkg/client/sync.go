@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/zabd/zabd/pkg/jute"
 	"github.com/zabd/zabd/pkg/proto"
 )
 
@@ -165,11 +166,12 @@ func (c *Client) Reconfig(ctx context.Context, joining, leaving, members string,
 // that refuses it cuts the connection, and the credential is forgotten.
 func (c *Client) AddAuth(ctx context.Context, scheme string, credential []byte) error {
 	f := future[struct{}](c, proto.OpAuth, scheme, &proto.AuthRequest{Scheme: scheme, Auth: credential}, nil)
-	_, err := f.do(ctx)
-	if err == nil {
+	f.decode = func(*jute.Decoder) error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.auth = append(c.auth, Auth{scheme, slices.Clone(credential)})
+		return nil
 	}
+	_, err := f.do(ctx)
 	return err
 }

@@ -32,7 +32,7 @@ type process struct {
 	changed chan struct{} // closed and replaced at every write
 }
 
-func startProcess(t *testing.T, argv []string, env ...string) *process {
+func startProcess(t testing.TB, argv []string, env ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(argv[0], argv[1:]...), done: make(chan struct{}), changed: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), env...)
@@ -78,7 +78,7 @@ func (p *process) Write(b []byte) (int, error) {
 }
 
 // send types one line.
-func (p *process) send(t *testing.T, line string) {
+func (p *process) send(t testing.TB, line string) {
 	t.Helper()
 	if _, err := io.WriteString(p.stdin, line+"\n"); err != nil {
 		t.Fatalf("write %.80q to %s: %v\n%s", line, p.cmd.Path, err, p.tail())
@@ -87,7 +87,7 @@ func (p *process) send(t *testing.T, line string) {
 
 // expect waits until the output not yet consumed matches all patterns, in any order, and returns and consumes it to
 // the end of the last match.
-func (p *process) expect(t *testing.T, patterns ...*regexp.Regexp) string {
+func (p *process) expect(t testing.TB, patterns ...*regexp.Regexp) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -132,7 +132,7 @@ func (p *process) grewSince(changed chan struct{}) bool {
 }
 
 // wait returns the program's whole output once it has ended, and how it ended.
-func (p *process) wait(t *testing.T) (string, error) {
+func (p *process) wait(t testing.TB) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -157,7 +157,7 @@ func (p *process) tail() string {
 }
 
 // needTool fails the test when a file of a package is missing, with the command that installs it.
-func needTool(t *testing.T, path, install string) {
+func needTool(t testing.TB, path, install string) {
 	t.Helper()
 	if _, err := os.Stat(path); err != nil {
 		t.Fatalf("%v\ninstall it with: %s", err, install)

@@ -37,14 +37,14 @@ var jvm = []string{"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}
 type kind interface {
 	name() string
 	// command is the argv that serves the configuration file in the foreground.
-	command(t *testing.T, cfg string) []string
+	command(t testing.TB, cfg string) []string
 }
 
 type zabdKind struct{ binary string }
 
 func (zabdKind) name() string { return "zabd" }
 
-func (k zabdKind) command(_ *testing.T, cfg string) []string {
+func (k zabdKind) command(_ testing.TB, cfg string) []string {
 	return []string{k.binary, "--config", cfg}
 }
 
@@ -52,7 +52,7 @@ type javaKind struct{}
 
 func (javaKind) name() string { return "java" }
 
-func (javaKind) command(t *testing.T, cfg string) []string {
+func (javaKind) command(t testing.TB, cfg string) []string {
 	needTool(t, javaClasses, javaInstall)
 	argv := append([]string{"/usr/bin/java"}, jvm...)
 	argv = append(argv, "-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS", "-Dznode.container.checkIntervalMs="+never)
@@ -106,13 +106,13 @@ type server struct {
 
 // serve starts a server of the kind and returns when it serves. Sessions may ask for 2 s to 20 s. Logs are short, so
 // that servers meet snapshots, too.
-func serve(t *testing.T, k kind) *server {
+func serve(t testing.TB, k kind) *server {
 	t.Helper()
 	return serveWith(t, k, "admin.enableServer=false\n")
 }
 
 // serveWith has more lines in its configuration; DIR is the server's directory.
-func serveWith(t *testing.T, k kind, lines string) *server {
+func serveWith(t testing.TB, k kind, lines string) *server {
 	t.Helper()
 	dir := t.TempDir()
 	l, err := net.Listen("tcp", host+":0")
@@ -134,13 +134,13 @@ func serveWith(t *testing.T, k kind, lines string) *server {
 	return s
 }
 
-func (s *server) launch(t *testing.T) {
+func (s *server) launch(t testing.TB) {
 	t.Helper()
 	s.proc = startProcess(t, s.kind.command(t, s.cfg))
 }
 
 // start returns when the server serves.
-func (s *server) start(t *testing.T) {
+func (s *server) start(t testing.TB) {
 	t.Helper()
 	s.launch(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -194,14 +194,14 @@ func (s *server) word(word string) (string, error) {
 }
 
 // crash is kill -9 and a new start on the same data.
-func (s *server) crash(t *testing.T) {
+func (s *server) crash(t testing.TB) {
 	t.Helper()
 	s.proc.kill()
 	s.start(t)
 }
 
 // connect is the suite's own view of the server, by go-zookeeper/zk.
-func (s *server) connect(t *testing.T) *zk.Conn {
+func (s *server) connect(t testing.TB) *zk.Conn {
 	t.Helper()
 	c, err := dialGoZK(s.addr, 15*time.Second)
 	if err != nil {

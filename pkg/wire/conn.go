@@ -52,6 +52,14 @@ func (e *LostError) Error() string { return e.Err.Error() }
 // Unwrap returns the reason.
 func (e *LostError) Unwrap() error { return e.Err }
 
+// A TooLargeError is the answer to a request whose reply was longer than MaxReply, and was skipped.
+type TooLargeError struct{ Size, Limit int }
+
+// Error tells both numbers.
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("wire: the reply has %d bytes, more than MaxReply, %d", e.Size, e.Limit)
+}
+
 // A Record is a request that can be encoded.
 type Record interface{ AppendTo(dst []byte) []byte }
 
@@ -59,7 +67,7 @@ type Record interface{ AppendTo(dst []byte) []byte }
 type Request interface {
 	Record
 	// Answer is called once by the goroutine that reads, in order with notifications. The reply's body is valid during
-	// the call only. err is a proto.Code or a *LostError.
+	// the call only. err is a proto.Code, a *LostError or a *TooLargeError.
 	Answer(z proto.Zxid, body []byte, err error)
 }
 
@@ -117,7 +125,10 @@ func Dial(ctx context.Context, addr string, o Options) (*Conn, error) {
 	if err := c.handshake(r, o); err != nil {
 		stop()
 		_ = nc.Close()
-		return nil, errors.Join(err, ctx.Err())
+		if ctx.Err() != nil {
+			err = fmt.Errorf("wire: handshake: no answer: %w", ctx.Err())
+		}
+		return nil, err
 	}
 	if !stop() {
 		return nil, ctx.Err()
@@ -190,8 +201,11 @@ func (c *Conn) readFrame(r *bufio.Reader) ([]byte, error) {
 		return nil, err
 	}
 	n := int(int32(binary.BigEndian.Uint32(head)))
-	if n < 0 || n > c.maxReply {
+	if n < 0 {
 		return nil, fmt.Errorf("%w: length %d", ErrFrame, n)
+	}
+	if n > c.maxReply {
+		return nil, &TooLargeError{n, c.maxReply}
 	}
 	if 4+n > r.Size() {
 		_, _ = r.Discard(4)
@@ -249,6 +263,12 @@ func (c *Conn) Activity() (reads, writes uint64) { return c.reads.Load(), c.writ
 func (c *Conn) readLoop(r *bufio.Reader) error {
 	for {
 		b, err := c.readFrame(r)
+		if large, ok := err.(*TooLargeError); ok {
+			err = c.skip(r, large)
+			if err == nil {
+				continue
+			}
+		}
 		if err != nil {
 			return fmt.Errorf("wire: read: %w", err)
 		}
@@ -278,6 +298,26 @@ func (c *Conn) readLoop(r *bufio.Reader) error {
 		}
 		req.Answer(h.Zxid, d.Rest(), nil)
 	}
+}
+
+// skip answers the request whose reply is too large, and leaves out the reply.
+func (c *Conn) skip(r *bufio.Reader, large *TooLargeError) error {
+	b, err := r.Peek(4 + proto.ReplyHeaderSize)
+	if err != nil {
+		return err
+	}
+	d := jute.NewDecoder(b[4:])
+	var h proto.ReplyHeader
+	if err := h.Decode(&d); err != nil {
+		return err
+	}
+	req, err := c.take(h.Xid)
+	if err != nil {
+		return fmt.Errorf("a frame of %d bytes: %w", large.Size, ErrFrame)
+	}
+	_, err = r.Discard(4 + large.Size)
+	req.Answer(h.Zxid, nil, large)
+	return err
 }
 
 // take removes the request that a reply is for: the oldest with that xid. Only auth is answered ahead of others.
