@@ -39,7 +39,7 @@ var layers = map[string]string{
 	// users
 	"wire": "jute proto", "client": "jute proto wire", "lab": "", "load": "proto wire lab",
 	"overview": "",
-	"ctl":      "config exit overview",
+	"ctl":      "config exit overview load",
 	// proof: tests that run the binary
 	"interop": "jute proto wire client load", "e2e": "wire load",
 }
@@ -60,6 +60,7 @@ var only = map[string]string{
 	"github.com/go-zookeeper/zk":          "interop",
 	"github.com/klauspost/compress":       "snapshot",
 	"github.com/jedib0t/go-pretty":        "ctl",
+	"github.com/HdrHistogram":             "load",
 	"golang.org/x/term":                   "ctl",
 }
 

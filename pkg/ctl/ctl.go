@@ -84,7 +84,7 @@ func Command(s Surroundings) *cobra.Command {
 	o := &options{Surroundings: s}
 	root.PersistentFlags().StringVar(&o.config, "config", defaultConfig, "zoo.cfg of the server of this host")
 	_ = root.MarkPersistentFlagFilename("config")
-	root.AddCommand(o.statusCommand(), o.topCommand(), o.waitCommand(), o.configCommand())
+	root.AddCommand(o.statusCommand(), o.topCommand(), o.waitCommand(), o.benchCommand(), o.configCommand())
 	return root
 }
 

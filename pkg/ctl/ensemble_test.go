@@ -110,3 +110,40 @@ func TestTopShowsRatesFromTheSecondTableOn(t *testing.T) {
 		}
 	}
 }
+
+func TestBenchMeasuresAndLeavesNothing(t *testing.T) {
+	t.Parallel()
+	e := three(t)
+	code, out, said := call(t, Surroundings{}, "zabctl", "bench", "--server", strings.Join(e.Addrs(), ","), "--duration", "20ms",
+		"--shape", "1x1,3x4", "--op", "get=3,set=1", "--op", "sequential", "--size", "10", "-o", "json")
+	var answer struct{ Runs []measured }
+	if err := json.Unmarshal([]byte(out), &answer); err != nil || code != exit.OK || len(answer.Runs) != 4 {
+		t.Fatalf("%v, exit code %d, %s%s", err, code, out, said)
+	}
+	for _, r := range answer.Runs {
+		if r.Rate <= 0 || r.Errors > 0 || r.P50 <= 0 || r.P50 > r.P99 || r.P99 > r.Most {
+			t.Errorf("%+v", r)
+		}
+	}
+	if r := answer.Runs[3]; r.Operation != "sequential" || r.Connections != 3 || r.Outstanding != 4 {
+		t.Errorf("the last run is %+v", r)
+	}
+	code, out, said = call(t, Surroundings{}, "zabctl", "bench", "--config", e.Servers[0].Config(), "--duration", "1ms")
+	if code != exit.OK || said != "" || !strings.HasPrefix(out, "OPERATION") || strings.Count(out, "\n") != 5 {
+		t.Errorf("exit code %d, %q\n%s", code, said, out)
+	}
+	_, out, _ = call(t, Surroundings{}, "zabctl", "status", "--server", e.Addrs()[0], "-o", "json")
+	if !strings.Contains(out, `"znodes": 4`) { // those of a new ensemble
+		t.Errorf("nodes are left: %s", out)
+	}
+	for name, args := range map[string]string{
+		"operation": "--op git", "shape": "--shape 1", "duration": "--duration 2h", "size": "--size 0", "path": "--path x",
+	} {
+		if code, _, said := call(t, Surroundings{}, append([]string{"zabctl", "bench"}, strings.Fields(args)...)...); code != exit.Usage {
+			t.Errorf("wrong %s: exit code %d, %q", name, code, said)
+		}
+	}
+	if code, _, said := call(t, Surroundings{}, "zabctl", "bench", "--server", "127.0.0.1:1"); code != exit.NotThere || strings.Count(said, "\n") != 1 {
+		t.Errorf("nobody there: exit code %d, %q", code, said)
+	}
+}

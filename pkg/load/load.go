@@ -6,16 +6,15 @@ package load
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
-	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/zabd/zabd/pkg/proto"
-	"github.com/zabd/zabd/pkg/wire"
 )
 
 // A Shape is how many connections there are, and how many requests each has under way.
@@ -23,52 +22,77 @@ type Shape struct{ Conns, Outstanding int }
 
 func (s Shape) String() string { return fmt.Sprintf("%dx%d", s.Conns, s.Outstanding) }
 
-// A Result is what was measured.
+// ParseShape reads CONNECTIONSxOUTSTANDING.
+func ParseShape(text string) (s Shape, err error) {
+	conns, outstanding, _ := strings.Cut(text, "x")
+	s.Conns, err = strconv.Atoi(conns)
+	if err == nil {
+		s.Outstanding, err = strconv.Atoi(outstanding)
+	}
+	if err != nil || s.Conns < 1 || s.Outstanding < 1 || s.Conns > mostAtOnce || s.Outstanding > mostAtOnce {
+		return s, fmt.Errorf("load: %q is no CONNECTIONSxOUTSTANDING, such as 16x64; both are from 1 to %d", text, mostAtOnce)
+	}
+	return s, nil
+}
+
+// mostAtOnce bounds connections, and requests under way on each.
+const mostAtOnce = 10_000
+
+// A Result is what was measured. P50 and others are latencies, to three digits.
 type Result struct {
-	Ops      int
-	Errors   int // replies with an error code
-	Elapsed  time.Duration
-	P50, P99 time.Duration
+	Ops                       int
+	Errors                    int // replies with an error code
+	Elapsed                   time.Duration
+	P50, P90, P99, P999, Most time.Duration
 }
 
 // Rate returns operations in a second.
 func (r Result) Rate() float64 { return float64(r.Ops) / r.Elapsed.Seconds() }
 
-// Run keeps Outstanding requests of an operation under way on each of Conns connections for a time. The connections go
-// to the servers in turn. The operation's nodes must be there (Prepare).
-func Run(ctx context.Context, addrs []string, op Operation, s Shape, d time.Duration) (Result, error) {
-	workers := make([]*worker, s.Conns)
+// Run keeps Outstanding requests of an operation under way on each of Conns connections for a time, or until ctx ends, which
+// is an error. The connections go to the servers in turn. The site must have been made.
+func (s Site) Run(ctx context.Context, addrs []string, op Operation, shape Shape, d time.Duration) (Result, error) {
+	all := newLatencies()
+	workers := make([]*worker, shape.Conns)
 	for i := range workers {
-		w, err := dial(ctx, addrs[i%len(addrs)], op, i, s.Outstanding)
+		w, err := s.dial(ctx, addrs[i%len(addrs)], op, i, shape.Outstanding)
 		if err != nil {
 			return Result{}, err
 		}
-		workers[i] = w
+		w.all, workers[i] = all, w
 		defer w.close()
 	}
 	began := time.Now()
 	errs := make([]error, len(workers))
 	var wg sync.WaitGroup
 	for i, w := range workers {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			errs[i] = w.run(began.Add(d))
-		}()
+		wg.Go(func() {
+			stop := context.AfterFunc(ctx, func() { _ = w.nc.SetDeadline(began) })
+			defer stop()
+			if errs[i] = w.run(began.Add(d)); ctx.Err() != nil {
+				errs[i] = ctx.Err()
+			}
+		})
 	}
 	wg.Wait()
 	r := Result{Elapsed: time.Since(began)}
-	var all []time.Duration
 	for _, w := range workers {
 		r.Ops += w.ops
 		r.Errors += w.errors
-		all = append(all, w.latencies...)
+		all.take(w.latencies)
 	}
-	slices.Sort(all)
-	if n := len(all); n > 0 {
-		r.P50, r.P99 = all[n/2], all[n*99/100]
+	r.P50, r.P90, r.P99, r.P999, r.Most = all.at(50), all.at(90), all.at(99), all.at(99.9), all.at(100)
+	for _, err := range errs {
+		if err != nil {
+			return r, err
+		}
 	}
-	return r, errors.Join(errs...)
+	return r, nil
+}
+
+// Run runs an operation at the usual site, which Prepare makes.
+func Run(ctx context.Context, addrs []string, op Operation, s Shape, d time.Duration) (Result, error) {
+	return usual().Run(ctx, addrs, op, s, d)
 }
 
 // worker is one connection.
@@ -80,14 +104,15 @@ type worker struct {
 	errors    int
 	sent      []time.Time // of request n at n modulo its length
 	latencies []time.Duration
+	all       *latencies
 }
 
-func dial(ctx context.Context, addr string, op Operation, i, window int) (*worker, error) {
+func (s Site) dial(ctx context.Context, addr string, op Operation, i, window int) (*worker, error) {
 	nc, err := open(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
-	return &worker{nc: nc, next: op.frames(i), window: window, sent: make([]time.Time, window)}, nil
+	return &worker{nc: nc, next: op.frames(s, i), window: window, sent: make([]time.Time, window), latencies: make([]time.Duration, 0, 4096)}, nil
 }
 
 // open connects and takes a new session.
@@ -105,7 +130,8 @@ func open(ctx context.Context, addr string) (net.Conn, error) {
 	}
 	var reply [41]byte
 	if _, err := io.ReadFull(nc, reply[:]); err != nil {
-		return nil, fmt.Errorf("load: handshake: %w", err)
+		_ = nc.Close()
+		return nil, fmt.Errorf("load: %s takes no session (it may not serve, or maxClientCnxns is reached): %w", addr, err)
 	}
 	return nc, nil
 }
@@ -119,6 +145,15 @@ func (w *worker) close() {
 	_ = w.nc.SetReadDeadline(time.Now().Add(time.Second))
 	_, _ = io.Copy(io.Discard, w.nc)
 	_ = w.nc.Close()
+}
+
+// took notes a latency.
+func (w *worker) took(d time.Duration) {
+	if len(w.latencies) == cap(w.latencies) {
+		w.all.take(w.latencies)
+		w.latencies = w.latencies[:0]
+	}
+	w.latencies = append(w.latencies, d)
 }
 
 // run sends a new request for each reply until the end, and then waits for the rest.
@@ -147,7 +182,7 @@ func (w *worker) run(end time.Time) error {
 		have = copy(in, in[used:have])
 		w.errors += failed
 		for range replies {
-			w.latencies = append(w.latencies, now.Sub(w.sent[w.ops%w.window]))
+			w.took(now.Sub(w.sent[w.ops%w.window]))
 			w.ops++
 			if now.Before(end) {
 				w.sent[sent%w.window] = now
@@ -175,32 +210,4 @@ func count(b []byte) (replies, used, failed int) {
 		replies++
 	}
 	return replies, used, failed
-}
-
-// Prepare makes the nodes that the operations work on.
-func Prepare(ctx context.Context, addr string) error {
-	c, err := wire.Dial(ctx, addr, wire.Options{Timeout: 30 * time.Second})
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	calls := []*wire.Call{}
-	create := func(path string, data []byte) {
-		calls = append(calls, c.Go(proto.OpCreate, &proto.CreateRequest{Path: path, Data: data, ACL: proto.WorldAll()}, nil))
-	}
-	create(base, nil)
-	create(base+"/kids", nil)
-	create(base+"/seq", nil)
-	for i := range 1000 {
-		create(fmt.Sprintf("%s/kids/child-%06d", base, i), nil)
-	}
-	for i := range maxConns {
-		create(nodeOf(i), make([]byte, 100))
-	}
-	for _, call := range calls {
-		if _, err := c.Wait(ctx, call); err != nil && !errors.Is(err, proto.NodeExists) {
-			return fmt.Errorf("load: prepare: %w", err)
-		}
-	}
-	return c.CloseSession(ctx)
 }
