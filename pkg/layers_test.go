@@ -37,11 +37,11 @@ var layers = map[string]string{
 	"daemon": "jute proto txn session limit auth watch tree prep serve ensemble election zab peer vfs txnlog snapshot datadir pipeline " +
 		"server metrics admin audit systemd config exit",
 	// users
-	"wire": "jute proto", "client": "jute proto wire", "lab": "", "load": "proto wire lab",
+	"wire": "jute proto", "client": "jute proto wire", "recipe": "proto client", "lab": "", "load": "proto wire lab",
 	"overview": "",
 	"ctl":      "config exit overview load",
 	// proof: tests that run the binary
-	"interop": "jute proto wire client load", "e2e": "wire load",
+	"interop": "jute proto wire client recipe load", "e2e": "wire load",
 }
 
 // pure packages have no clock, goroutine, lock, file, socket, logger or random source. (watch has its locks.)

@@ -47,6 +47,14 @@ func (c *Client) State() State {
 	return c.state
 }
 
+// Changes returns the present state, and a channel that is closed when there is another: for those who come and go, and need
+// to know only how it is.
+func (c *Client) Changes() (State, <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state, c.changed
+}
+
 // maxEvents is how many session events wait for who does not take them; older ones are dropped for newer.
 const maxEvents = 64
 
