@@ -188,7 +188,7 @@ func (s *Server) recover(fs vfs.FS) (*datadir.Recovered, error) {
 		DataDir: s.cfg.DataDir, LogDir: s.cfg.DataLogDir,
 		PreAllocSize: fileSize(&s.cfg), SnapCount: s.cfg.SnapCount, SnapSizeLimit: limitOf(s.cfg.SnapSizeLimit),
 		Compression: compressions[s.cfg.SnapshotCompression], NoLastZxid: !s.cfg.SerializeLastZxid,
-		NoLog:    s.observes() && !s.cfg.ObserverSyncEnabled,
+		NoLog: s.observes() && !s.cfg.ObserverSyncEnabled, Lazy: s.observes(),
 		SlowSync: s.cfg.FsyncWarning, Clock: s.clock, Slow: func(dir string, took time.Duration) {
 			s.log.Warn("a sync of the log in "+dir+" was slow, and every write waits for it", "took", took.Round(time.Millisecond), systemd.EventKey, systemd.SlowDisk)
 		},
@@ -292,7 +292,7 @@ func (s *Server) assemblePeer(ctx context.Context, rec *datadir.Recovered, o *Op
 	}
 	s.peer = peer.New(peer.Config{
 		Node: s.node(rec), Log: store{s.dir, s.furnish}, Service: s.pipeline, Clock: s.clock, MaxBatch: txnlog.DefaultBatch,
-		Flush:   peer.Flush{Delay: s.cfg.FlushDelay, Idle: s.cfg.MaxWriteQueuePollTime, Txns: s.cfg.MaxBatchSize},
+		Flush:   s.flush(),
 		Durable: s.maybeSnapshot, Fatal: s.fail, Changed: s.tellChange, Logger: s.log, Network: network,
 	})
 	s.loops = map[string]interface{ For() time.Duration }{"apply loop": s.pipeline.Busy()}

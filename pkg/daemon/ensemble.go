@@ -34,6 +34,14 @@ func (s *Server) observes() bool {
 	return self.Role == ensemble.Observer
 }
 
+// flush says when the log is synced; a flushDelay comes first.
+func (s *Server) flush() peer.Flush {
+	if s.observes() && s.cfg.FlushDelay == 0 {
+		return peer.Lazy
+	}
+	return peer.Flush{Delay: s.cfg.FlushDelay, Idle: s.cfg.MaxWriteQueuePollTime, Txns: s.cfg.MaxBatchSize}
+}
+
 // node returns the state machine of this server, as its disk has left it.
 func (s *Server) node(rec *datadir.Recovered) *zab.Node {
 	start := s.startOf(rec)

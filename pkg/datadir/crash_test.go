@@ -25,7 +25,8 @@ type world struct {
 	digests []uint64
 	acked   int
 	beside  bool // files are prepared on a goroutine
-	life    int  // grows with each start, and is in the data of every entry: what was lost must not come back
+	lazy    bool
+	life    int // grows with each start, and is in the data of every entry: what was lost must not come back
 }
 
 const (
@@ -36,13 +37,14 @@ const (
 func newWorld(seed uint64) *world {
 	return &world{
 		rng: rand.New(rand.NewPCG(seed, 1)), disk: vfs.NewMem(seed), digests: []uint64{tree.New().Digest()},
+		lazy: seed%2 == 0,
 	}
 }
 
 func (w *world) options() Options {
 	return Options{
 		DataDir: worldDir, PreAllocSize: 4096, MaxBatch: 1200, SnapCount: 14, ForceSync: true, Digest: true, Sole: true,
-		Rand: w.rng.IntN, Inline: !w.beside, CommitLog: 9,
+		Rand: w.rng.IntN, Inline: !w.beside, CommitLog: 9, Lazy: w.lazy,
 	}
 }
 

@@ -89,6 +89,8 @@ type Options struct {
 	// NoLog is for an observer that writes snapshots and no log: a start finds the newest snapshot, and the leader has
 	// the rest.
 	NoLog bool
+	// Lazy is for a log that nobody waits for, an observer's: it is written with the least work.
+	Lazy bool
 
 	ForceSync      bool // sync before an entry counts as durable
 	Digest         bool // compare digests on load, and write one into the first snapshot
@@ -226,7 +228,7 @@ func (d *Dir) draw() {
 // openLog makes the log ready for the entries behind last. History before origin is not to be relied on.
 func (d *Dir) openLog(last, origin proto.Zxid) {
 	w := txnlog.NewWriter(d.fs, txnlog.Options{
-		Dir: d.logDir, FileSize: d.o.PreAllocSize, Batch: d.o.MaxBatch, NoSync: !d.o.ForceSync,
+		Dir: d.logDir, FileSize: d.o.PreAllocSize, Batch: d.o.MaxBatch, NoSync: !d.o.ForceSync, NoZeros: d.o.Lazy,
 		Warn: d.o.Warn, Inline: d.o.Inline, Last: last, MaxRecord: d.o.MaxRecord,
 	})
 	d.mu.Lock()

@@ -58,6 +58,7 @@ func newLogWriter(cfg *Config, stats *Stats, done *completions, drive, durable f
 func (w *logWriter) add(es []txn.Entry, stores []zab.Store) {
 	w.stats.LogQueued.Add(int64(len(es)))
 	w.mu.Lock()
+	knows := len(w.queue.entries) > 0 && len(stores) == 0 // and waits for a time to be over
 	if len(w.queue.entries) == 0 {
 		w.queued = time.Now()
 	}
@@ -66,7 +67,9 @@ func (w *logWriter) add(es []txn.Entry, stores []zab.Store) {
 		w.queue.changes = append(w.queue.changes, change{len(w.queue.entries), s})
 	}
 	w.mu.Unlock()
-	w.wake.poke()
+	if !knows || !w.flush.lazy() {
+		w.wake.poke()
+	}
 }
 
 func (w *logWriter) close() {
@@ -104,9 +107,15 @@ func (w *logWriter) run() {
 // Flush says when what is queued is synced. The zero value syncs as soon as the last sync is through.
 type Flush struct {
 	Delay time.Duration // how long txns may wait for others
-	Idle  time.Duration // if none has come for so long they wait no longer
+	Idle  time.Duration // if none has come for so long they wait no longer; at least Delay = whatever comes
 	Txns  int           // at most so many are synced at once; 0 = any number
 }
+
+// Lazy is for a log that nobody waits for, an observer's: what its leader has committed is safe elsewhere. Then a sync
+// takes what a fiftieth of a second brings, so that an observer takes less of its host.
+var Lazy = Flush{Delay: 20 * time.Millisecond, Idle: 20 * time.Millisecond}
+
+func (f *Flush) lazy() bool { return f.Delay > 0 && f.Idle >= f.Delay && f.Txns == 0 }
 
 // gather waits for more txns to come. What changes the disk otherwise waits for nothing.
 func (w *logWriter) gather() {

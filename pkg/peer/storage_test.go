@@ -99,6 +99,23 @@ func TestBatchesAreBoundedAndReportedOnce(t *testing.T) {
 	}
 }
 
+// TestALazyLogIsWokenOnce for all that comes until its sync, and at once for what changes the disk otherwise.
+func TestALazyLogIsWokenOnce(t *testing.T) {
+	w := newLogWriter(&Config{Flush: Lazy}, &Stats{}, nil, nil, nil, nil)
+	woken := func(es []txn.Entry, stores ...zab.Store) bool {
+		w.add(es, stores)
+		select {
+		case <-w.wake:
+			return true
+		default:
+			return false
+		}
+	}
+	if !woken(someEntries(1)) || woken(someEntries(2)) || !woken(nil, zab.SaveEpochs{}) {
+		t.Error("woken by what does not matter, or not by what does")
+	}
+}
+
 func TestNothingIsReportedBehindAFailure(t *testing.T) {
 	for _, c := range []struct {
 		fail string

@@ -160,7 +160,7 @@ func (p *preparer) step() bool {
 		p.makeNext()
 	case old != nil:
 		p.trim(old)
-	case closed || p.stalled:
+	case closed || p.stalled || p.o.NoZeros:
 		return false
 	case cur != nil && cur.wants(min(p.o.FileSize, cur.pos.Load()+ahead)):
 		p.grow(cur)
@@ -204,7 +204,11 @@ func (p *preparer) create() (*file, error) {
 		return nil, &DiskError{"open", path, errors.Join(err, f.Close())}
 	}
 	n := &file{f: f, z: z, path: path}
-	first := appendHeader(make([]byte, 0, min(chunk, p.o.FileSize)))
+	size := min(chunk, p.o.FileSize)
+	if p.o.NoZeros {
+		size = headerSize
+	}
+	first := appendHeader(make([]byte, 0, size))
 	n.pos.Store(int64(len(first)))
 	n.zeroed = int64(cap(first))
 	n.safe = n.zeroed

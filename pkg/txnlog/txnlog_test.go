@@ -215,6 +215,20 @@ func TestRollBySizeAndByRequest(t *testing.T) {
 	}
 }
 
+func TestNoZeros(t *testing.T) {
+	m := memDir(t, 1)
+	w := NewWriter(m, Options{Dir: dir, FileSize: 1 << 20, Inline: true, NoZeros: true})
+	write(t, w, entry(1, 300))
+	write(t, w, entry(2, 300))
+	zs, r := readFile(t, m, filepath.Join(dir, "log.1"))
+	if end, _ := r.End(); len(zs) != 2 || end != EndClean || r.Size() != r.Offset() {
+		t.Errorf("%v, end %v at %d of %d bytes", zs, end, r.Offset(), r.Size())
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRepeatedZxidStaysInItsFile(t *testing.T) {
 	m := memDir(t, 1)
 	w := NewWriter(m, Options{Dir: dir, Inline: true})

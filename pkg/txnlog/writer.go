@@ -20,6 +20,7 @@ type Options struct {
 	FileSize int64        // preallocated for one file; beyond it the next begins (64 MiB)
 	Batch    int          // most bytes between two syncs (DefaultBatch)
 	NoSync   bool         // write without making durable: what is acknowledged can be lost
+	NoZeros  bool         // do not write zeros ahead of the records: a sync takes longer, and all of them together less
 	Warn     func(string) // told what the log survives, such as no room to prepare the next file; from any goroutine
 	Inline   bool         // prepare files in Sync and not on a goroutine, so that a seed decides all
 	Last     proto.Zxid   // the newest entry that is in the directory
