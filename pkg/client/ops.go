@@ -130,7 +130,7 @@ func (c *Client) set(path string, data []byte, version int32) *Future[Stat] {
 }
 
 // read prepares a read that may leave a one-shot watch.
-func read[T any](c *Client, op proto.Op, path string, w *watcher, k kind, decode func(*jute.Decoder, *T) error) *Future[T] {
+func read[T any](c *Client, op proto.Op, path string, w *watcher, k watchKind, decode func(*jute.Decoder, *T) error) *Future[T] {
 	f := future(c, op, path, &proto.ReadRequest{Path: c.toServer(path), Watch: w != nil}, decode)
 	f.err = checkPath(path)
 	if w != nil {

@@ -15,7 +15,7 @@ const maxSetWatches = 128<<10 - 1<<10
 func (w *watches) restore(conn *wire.Conn, last proto.Zxid) (lasting []*watcher) {
 	w.mu.Lock()
 	requests := w.setWatches(conn, last)
-	for _, k := range []kind{persistentWatch, recursiveWatch} {
+	for _, k := range []watchKind{persistentWatch, recursiveWatch} {
 		for _, list := range w.table[k] {
 			lasting = append(lasting, list...)
 		}
@@ -40,7 +40,7 @@ func (w *watches) setWatches(conn *wire.Conn, last proto.Zxid) (requests []*setW
 				requests = append(requests, r)
 			}
 			size += 4 + len(path)
-			paths := r.paths(kind(k))
+			paths := r.paths(watchKind(k))
 			*paths = append(*paths, path)
 		}
 	}
@@ -56,14 +56,14 @@ type setWatches struct {
 func newSetWatches(conn *wire.Conn, last proto.Zxid) *setWatches {
 	r := &setWatches{conn: conn}
 	r.RelativeZxid = last
-	for k := range kinds {
+	for k := range watchKinds {
 		*r.paths(k) = []string{} // null is an error to the server
 	}
 	return r
 }
 
-func (r *setWatches) paths(k kind) *[]string {
-	return [kinds]*[]string{&r.Data, &r.Exist, &r.Child, &r.Persistent, &r.Recursive}[k]
+func (r *setWatches) paths(k watchKind) *[]string {
+	return [watchKinds]*[]string{&r.Data, &r.Exist, &r.Child, &r.Persistent, &r.Recursive}[k]
 }
 
 // op is the request that older servers know too, if it will do.

@@ -97,12 +97,14 @@ func (c *Client) connect() (conn *wire.Conn, server string, err error) {
 // explain makes a failed attempt fit to be read by who knows addresses and servers, not this code.
 func explain(server string, err error) error {
 	var op *net.OpError
+	var large *wire.TooLargeError // text, taken for a length
 	switch {
 	case errors.As(err, &op) && op.Op == "dial": // which names the address
 		return op
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
 		return fmt.Errorf("%s has closed the connection instead of giving a session: it has no quorum, or too many connections", server)
-	case errors.Is(err, wire.ErrFrame), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, jute.ErrShort), errors.Is(err, jute.ErrLength):
+	case errors.As(err, &large), errors.Is(err, wire.ErrFrame), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, jute.ErrShort),
+		errors.Is(err, jute.ErrLength):
 		return fmt.Errorf("%s does not answer as a ZooKeeper server does: %w", server, err)
 	}
 	return fmt.Errorf("%s: %w", server, err)
@@ -128,13 +130,13 @@ func (c *Client) failed(server string, err error) {
 	if c.ctx.Err() != nil {
 		return
 	}
+	c.mu.Lock()
+	c.last = err
+	c.mu.Unlock()
 	c.log.Warn("zookeeper: cannot connect", "server", server, "err", err)
 	if f := c.o.Metrics.Lost; f != nil {
 		f(server, err)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.last = err
 }
 
 // prime makes a new connection fit for calls: credentials first, then the watches that the old one had, then the calls that

@@ -50,21 +50,21 @@ const (
 	Recursive  = proto.ModeRecursive
 )
 
-// kind is a table of watches; those of nodes that are not there stand apart, because setWatches tells them apart.
-type kind int
+// watchKind is a table of watches; those of nodes that are not there stand apart, because setWatches tells them apart.
+type watchKind int
 
 const (
-	dataWatch kind = iota
+	dataWatch watchKind = iota
 	existWatch
 	childWatch
 	persistentWatch
 	recursiveWatch
-	kinds
+	watchKinds
 )
 
 // watcher is one watch of one user. tell must not wait; a one-shot watch is told one thing.
 type watcher struct {
-	kind kind
+	kind watchKind
 	path string // the server's
 	tell func(e Event)
 }
@@ -72,7 +72,7 @@ type watcher struct {
 // watches are those that the server has, or had when the connection was lost.
 type watches struct {
 	mu    sync.Mutex
-	table [kinds]map[string][]*watcher
+	table [watchKinds]map[string][]*watcher
 }
 
 func (w *watches) init() {
@@ -105,7 +105,7 @@ func (w *watches) drop(one *watcher) int {
 }
 
 // take removes all watches of some kinds from a path and returns them. mu is held.
-func (w *watches) take(path string, of ...kind) (out []*watcher) {
+func (w *watches) take(path string, of ...watchKind) (out []*watcher) {
 	for _, k := range of {
 		out = append(out, w.table[k][path]...)
 		delete(w.table[k], path)
@@ -143,7 +143,7 @@ func (w *watches) endAll(err error) {
 	var all []*watcher
 	for i := range w.table {
 		for path := range w.table[i] {
-			all = append(all, w.take(path, kind(i))...)
+			all = append(all, w.take(path, watchKind(i))...)
 		}
 	}
 	w.mu.Unlock()
@@ -154,7 +154,7 @@ func (w *watches) endAll(err error) {
 
 // remove forgets the watches on a path that a type names, and tells them.
 func (w *watches) remove(path string, t proto.WatcherType) {
-	of := map[proto.WatcherType][]kind{
+	of := map[proto.WatcherType][]watchKind{
 		proto.WatcherChildren: {childWatch}, proto.WatcherData: {dataWatch, existWatch},
 		proto.WatcherAny:        {dataWatch, existWatch, childWatch, persistentWatch, recursiveWatch},
 		proto.WatcherPersistent: {persistentWatch}, proto.WatcherRecursive: {recursiveWatch},

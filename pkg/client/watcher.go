@@ -32,7 +32,7 @@ func (c *Client) onceFunc(fn func(Event)) *watcher {
 }
 
 // maxQueue is how many events wait for who does not take them, before a Watch ends with ErrOverflow.
-const maxQueue = 1 << 18
+const maxQueue = 1 << 16
 
 // A Watch is persistent or recursive. It stands until it is closed or its session is over; each connection restores it.
 type Watch struct {
@@ -110,28 +110,32 @@ func (w *Watch) stop(err error) {
 }
 
 func (w *Watch) pump() {
-next:
 	for {
 		w.mu.Lock()
-		queue := w.queue
-		w.queue = nil
-		w.pumping = len(queue) > 0
-		ended := w.err != nil
-		if ended {
+		if w.err != nil {
 			close(w.ch)
-		}
-		w.mu.Unlock()
-		if ended || len(queue) == 0 {
+			w.mu.Unlock()
 			return
 		}
-		for _, e := range queue {
-			select {
-			case w.ch <- e:
-			case <-w.end:
-				continue next
-			}
+		if len(w.queue) == 0 {
+			w.pumping = false
+			w.mu.Unlock()
+			return
+		}
+		e := w.queue[0]
+		w.queue = w.queue[1:]
+		w.mu.Unlock()
+		select {
+		case w.ch <- e:
+		case <-w.end:
 		}
 	}
+}
+
+func (c *Client) newWatch() *Watch {
+	w := &Watch{c: c, ch: make(chan Event), end: make(chan struct{})}
+	w.one = &watcher{tell: w.tell}
+	return w
 }
 
 // addWatch prepares the call that leaves a persistent watch.
@@ -147,8 +151,7 @@ func (c *Client) addWatch(path string, mode WatchMode, one *watcher) *Future[str
 
 // AddWatch leaves a watch that stays, whether the node is there or not (servers since 3.6).
 func (c *Client) AddWatch(ctx context.Context, path string, mode WatchMode) (*Watch, error) {
-	w := &Watch{c: c, ch: make(chan Event), end: make(chan struct{})}
-	w.one = &watcher{tell: w.tell}
+	w := c.newWatch()
 	if _, err := c.addWatch(path, mode, w.one).do(ctx); err != nil {
 		return nil, err
 	}
@@ -170,11 +173,11 @@ type WatcherType = proto.WatcherType
 
 // The types of watches. Servers before 3.9 do not know the last two.
 const (
-	WatchesOfChildren  = proto.WatcherChildren // one-shot, by ChildrenW
-	WatchesOfData      = proto.WatcherData     // one-shot, by GetW and ExistsW
-	WatchesOfAny       = proto.WatcherAny      // all there are
-	WatchesPersistent  = proto.WatcherPersistent
-	WatchesOfRecursive = proto.WatcherRecursive
+	WatchesOfChildren = proto.WatcherChildren // one-shot, by ChildrenW
+	WatchesOfData     = proto.WatcherData     // one-shot, by GetW and ExistsW
+	WatchesOfAny      = proto.WatcherAny      // all there are
+	WatchesPersistent = proto.WatcherPersistent
+	WatchesRecursive  = proto.WatcherRecursive
 )
 
 // RemoveWatches removes this client's watches of one type from a path, and ends them with ErrRemoved; ErrNoWatcher if there
