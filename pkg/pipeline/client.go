@@ -179,9 +179,13 @@ func (c *Client) forbidden(h proto.RequestHeader, body []byte) bool {
 // lock takes the tree's read lock; release gives it back.
 func (c *Client) lock() {
 	if !c.reading {
-		c.p.mu.RLock()
-		c.reading = true
+		c.lockTree()
 	}
+}
+
+func (c *Client) lockTree() {
+	c.p.mu.RLock()
+	c.reading = true
 }
 
 // write puts a write or a sync into the session's order and into the batch that goes to the replicator. One that the

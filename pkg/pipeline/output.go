@@ -52,9 +52,8 @@ func (o *output) end(b []byte) int {
 		b = b[:0]
 	}
 	o.buf = b
-	n := len(b)
 	o.mu.Unlock()
-	return n
+	return len(b)
 }
 
 // endReply stores the buffer with the reply to a request at its end, and unlocks.

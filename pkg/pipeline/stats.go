@@ -248,14 +248,20 @@ type intake struct {
 }
 
 func (in *intake) count(s *Stats, op proto.Op, size int) {
+	if op != in.op {
+		in.next(s, op)
+	}
 	in.packets++
 	in.bytes += int64(size)
-	if op != in.op && in.run > 0 {
-		s.Ops.count(in.op, in.run)
-		in.run = 0
-	}
-	in.op = op
 	in.run++
+}
+
+// next begins a run of requests of another type.
+func (in *intake) next(s *Stats, op proto.Op) {
+	if in.run > 0 {
+		s.Ops.count(in.op, in.run)
+	}
+	in.op, in.run = op, 0
 }
 
 // tell adds what was counted to the server's counts.
