@@ -38,8 +38,8 @@ var layers = map[string]string{
 		"server metrics admin audit systemd config exit",
 	// users
 	"wire": "jute proto", "client": "jute proto wire", "recipe": "proto client", "lab": "", "load": "proto wire lab",
-	"overview": "",
-	"ctl":      "config exit overview load",
+	"overview": "", "doctor": "overview config ensemble proto wire",
+	"ctl":      "config exit overview doctor load",
 	// proof: tests that run the binary
 	"interop": "jute proto wire client recipe load", "e2e": "wire load",
 }

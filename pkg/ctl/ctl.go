@@ -65,10 +65,10 @@ func code(err error) int {
 	var path *fs.PathError
 	var failed failure
 	switch {
-	case errors.As(err, &setting), errors.As(err, &path):
-		return exit.Config
 	case errors.As(err, &failed):
 		return exit.NotThere
+	case errors.As(err, &setting), errors.As(err, &path):
+		return exit.Config
 	}
 	return exit.Usage
 }
@@ -84,7 +84,7 @@ func Command(s Surroundings) *cobra.Command {
 	o := &options{Surroundings: s}
 	root.PersistentFlags().StringVar(&o.config, "config", defaultConfig, "zoo.cfg of the server of this host")
 	_ = root.MarkPersistentFlagFilename("config")
-	root.AddCommand(o.statusCommand(), o.topCommand(), o.waitCommand(), o.benchCommand(), o.configCommand())
+	root.AddCommand(o.statusCommand(), o.topCommand(), o.waitCommand(), o.doctorCommand(), o.benchCommand(), o.configCommand())
 	return root
 }
 

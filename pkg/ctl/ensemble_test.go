@@ -147,3 +147,30 @@ func TestBenchMeasuresAndLeavesNothing(t *testing.T) {
 		t.Errorf("nobody there: exit code %d, %q", code, said)
 	}
 }
+
+func TestDoctorPrintsRemediesAndWritesABundle(t *testing.T) {
+	t.Parallel()
+	e := three(t)
+	own := e.Servers[0].Config()
+	e.Servers[2].Kill()
+	bundle := filepath.Join(t.TempDir(), "report.tar.gz")
+	journal := func(string, ...string) (string, error) { return "started", nil }
+	code, out, said := call(t, Surroundings{Run: journal}, "zabctl", "--config", own, "doctor", "--bundle", bundle)
+	if code != exit.NotThere || !strings.Contains(out, "error  serving: server 3: does not answer: ") || !strings.Contains(out, "\n  remedy: on its host: ") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	if st, err := os.Stat(bundle); err != nil || st.Size() == 0 || st.Mode().Perm() != 0o600 || !strings.Contains(said, bundle+" is written") {
+		t.Errorf("%v, %v, %q", st, err, said)
+	}
+	code, _, said = call(t, Surroundings{Run: journal}, "zabctl", "--config", own, "doctor", "--bundle", bundle)
+	if code != exit.NotThere || !strings.Contains(said, "file exists") {
+		t.Errorf("a bundle that is there: exit code %d, %q", code, said)
+	}
+	code, out, _ = call(t, Surroundings{}, "zabctl", "--config", write(t, "zoo.cfg", "dataDir=x", "tickTime=soon"), "doctor", "--socket", "/nonexistent", "-o", "json")
+	var answer struct {
+		Findings []struct{ Check, Severity, Where, Found, Remedy string }
+	}
+	if err := json.Unmarshal([]byte(out), &answer); err != nil || code != exit.NotThere || len(answer.Findings) < 2 || answer.Findings[0].Check != "config" {
+		t.Errorf("%v, exit code %d\n%s", err, code, out)
+	}
+}

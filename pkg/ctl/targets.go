@@ -82,9 +82,14 @@ func (o *options) all() (targets []overview.Target, own int) {
 	if o.server != "" || o.socket != "" {
 		return o.one(), -1
 	}
+	return o.members()
+}
+
+// members returns the servers that zoo.cfg names, and which of them is the one of this host.
+func (o *options) members() (targets []overview.Target, own int) {
 	cfg, err := config.Survey(o.config, o.Env)
 	if err != nil {
-		return o.one(), 0
+		return []overview.Target{{Control: o.control()}}, 0
 	}
 	if cfg.Members == nil {
 		host := cfg.ClientPortAddress
