@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -174,18 +175,17 @@ func found(r *Report, check, where, part string) (f Finding, ok bool, all string
 	return f, ok, b.String()
 }
 
-func TestFindings(t *testing.T) {
-	t.Parallel()
-	e := three(t)
-	small := func(string) (Space, error) { return Space{1 << 20, 1000 << 30}, nil }
-	impostor := lone(t, 2)
-	awaitServing(t, impostor)
-	for name, c := range map[string]struct {
-		edit               func(text string) string
-		change             func(s *Subject)
-		check, where, part string
-		severity           Severity
-	}{
+// provoked is what somebody does, to zoo.cfg or to the host, and the finding that comes of it.
+type provoked struct {
+	edit               func(text string) string
+	change             func(s *Subject)
+	check, where, part string
+	severity           Severity
+}
+
+// inEnsemble are what is wrong between servers; impostor is the address of a server 2 that is none of ours.
+func inEnsemble(impostor string) map[string]provoked {
+	return map[string]provoked{
 		"a mistake in zoo.cfg": {
 			edit:  func(text string) string { return text + "snapCount=few\n" },
 			check: "config", part: "snapCount: ", severity: Error,
@@ -222,6 +222,13 @@ func TestFindings(t *testing.T) {
 			edit:  func(text string) string { return text + "server.4=127.0.0.1:1:2:observer;127.0.0.1:3\n" },
 			check: "equal", where: "server 1, server 2, server 3", part: "server.4 is not there, and 127.0.0.1:1:2:observer here", severity: Warning,
 		},
+	}
+}
+
+// onHost are what is wrong with the host of server 1, whose data is in dir.
+func onHost(dir string) map[string]provoked {
+	small := func(string) (Space, error) { return Space{1 << 20, 1000 << 30}, nil }
+	return map[string]provoked{
 		"a clock that is not the leader's": {
 			change: func(s *Subject) { s.Host.Now = func() time.Time { return time.Now().Add(time.Hour) } },
 			check:  "clock", where: "this host", part: "ahead of the leader's", severity: Warning,
@@ -236,11 +243,21 @@ func TestFindings(t *testing.T) {
 					return []time.Duration{60 * time.Millisecond, 40 * time.Millisecond}, nil
 				}
 			},
-			check: "fsync", where: e.Servers[0].Data(), part: "60ms in the median", severity: Warning,
+			check: "fsync", where: dir, part: "60ms in the median", severity: Warning,
 		},
-		"a full disk":            {change: func(s *Subject) { s.Host.Space = small }, check: "disk", where: e.Servers[0].Data(), part: "1 MiB of 1024000 are free", severity: Error},
+		"a full disk":            {change: func(s *Subject) { s.Host.Space = small }, check: "disk", where: dir, part: "1 MiB of 1024000 are free", severity: Error},
 		"memory that is in swap": {change: swapped, check: "limits", where: "server 1", part: "12 MiB of its memory are in swap", severity: Warning},
-	} {
+	}
+}
+
+func TestFindings(t *testing.T) {
+	t.Parallel()
+	e := three(t)
+	impostor := lone(t, 2)
+	awaitServing(t, impostor)
+	cases := inEnsemble(impostor)
+	maps.Copy(cases, onHost(e.Servers[0].Data()))
+	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if c.edit == nil {
