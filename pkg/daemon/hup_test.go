@@ -15,9 +15,12 @@ import (
 // TestHangup sends SIGHUP to a program that serves, and looks at what it tells its service manager.
 func TestHangup(t *testing.T) {
 	next := manager(t)
-	told := func(prefix string) {
+	told := func(prefix string) string {
 		t.Helper()
-		for !strings.HasPrefix(next(), prefix) {
+		for {
+			if said := next(); strings.HasPrefix(said, prefix) {
+				return said
+			}
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -41,7 +44,10 @@ func TestHangup(t *testing.T) {
 			t.Fatal(err)
 		}
 		told("RELOADING=1\nMONOTONIC_USEC=")
-		told("READY=1\n")
+		status := told("READY=1\n")
+		if refused := "; the settings stay as they are: config: zoo.cfg:7: tickTime: is odd"; strings.HasSuffix(status, refused) != (want == 1) {
+			t.Errorf("after reload %d: %q", want, status)
+		}
 		if got := loads.Load(); got != want {
 			t.Errorf("loaded %d times, want %d", got, want)
 		}

@@ -8,12 +8,12 @@ import (
 )
 
 // reload reads the settings anew and takes over those that may change in a server that runs. What is wrong leaves all
-// as it was; what counts only after a restart is named.
-func (s *Server) reload(load func() (config.Config, []string, error)) {
+// as it was, and is returned; what counts only after a restart is named.
+func (s *Server) reload(load func() (config.Config, []string, error)) error {
 	read, warnings, err := load()
 	if err != nil {
 		s.log.Error("the settings stay as they are", "err", err)
-		return
+		return err
 	}
 	for _, w := range warnings {
 		s.log.Warn(w)
@@ -24,6 +24,7 @@ func (s *Server) reload(load func() (config.Config, []string, error)) {
 		s.log.Warn("settings that have changed and count only after a restart", "keys", strings.Join(fixed, ", "))
 	}
 	s.log.Info("settings reloaded")
+	return nil
 }
 
 // apply lets settings count from now on.

@@ -34,7 +34,8 @@ type service struct {
 	cfg      config.Config
 	options  Options
 
-	last peer.Status // that was told
+	last      peer.Status // that was told
+	reloadErr error       // why the last reload has changed nothing; nil = it has
 }
 
 // tell logs that the service manager was not told something.
@@ -132,7 +133,7 @@ func (x *service) run(ctx context.Context) error {
 			x.tell(systemd.Status(x.look(s)))
 		case <-hangups:
 			x.tell(systemd.Reloading())
-			s.reload(x.load)
+			x.reloadErr = s.reload(x.load)
 			x.tell(systemd.Ready(x.look(s)))
 		case <-ctx.Done():
 			serving = false
@@ -177,8 +178,14 @@ func (x *service) look(s *Server) string {
 	case before.Serving && !now.Serving:
 		x.log.Warn("clients are not served: "+now.String(), "was", before.Role, "zxid", before.Zxid, systemd.EventKey, systemd.LostQuorum)
 	}
+	if x.reloadErr != nil {
+		return now.String() + "; the settings stay as they are: " + oneLine(x.reloadErr)
+	}
 	return now.String()
 }
+
+// oneLine returns what an error says, for a status.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // events are what the exit codes stand for in the message catalogue.
 var events = map[int]systemd.Event{
@@ -197,5 +204,5 @@ func (x *service) explain(err error) {
 		said = append(said, systemd.EventKey, event)
 	}
 	x.log.Error("zabd ends", said...)
-	x.tell(systemd.Status(strings.ReplaceAll(err.Error(), "\n", "; ")))
+	x.tell(systemd.Status(oneLine(err)))
 }
