@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/zabd/zabd/pkg/ensemble"
 )
 
@@ -78,6 +80,20 @@ func (n *Network) dial(ctx context.Context, addrs []ensemble.Addr) (net.Conn, er
 func gather(c net.Conn, wanted bool) {
 	if c, ok := c.(interface{ SetNoDelay(bool) error }); ok && wanted {
 		_ = c.SetNoDelay(false)
+	}
+}
+
+// abandon lets a connection end when what it was sent has not been acknowledged for so long. A host that has lost its
+// network hangs up on nobody: the kernel would try for a quarter of an hour, in the end every two minutes.
+func abandon(c net.Conn, after time.Duration) {
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	if raw, err := tcp.SyscallConn(); err == nil { // an option that the kernel does not take costs patience alone
+		_ = raw.Control(func(fd uintptr) {
+			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(after.Milliseconds()))
+		})
 	}
 }
 

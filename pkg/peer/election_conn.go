@@ -28,6 +28,7 @@ type electionConn struct {
 }
 
 func newElectionConn(e *electionPort, c *correspondent, conn net.Conn) *electionConn {
+	abandon(conn, e.cfg.CnxTimeout)
 	return &electionConn{
 		port: e, to: c, conn: conn, gate: newGate(mostVotes), wake: newWaker(), closed: make(chan struct{}),
 	}
