@@ -62,6 +62,7 @@ var only = map[string]string{
 	"github.com/jedib0t/go-pretty":        "ctl",
 	"github.com/HdrHistogram":             "load",
 	"golang.org/x/term":                   "ctl",
+	"github.com/hanwen/go-fuse":           "e2e",
 }
 
 // source is one file of a package below pkg.

@@ -23,13 +23,15 @@ import (
 // host is one booted machine: a systemd of its own over a copy-on-write root, in a network namespace of its own in which
 // there is nothing but loopback.
 type host struct {
-	t       *testing.T
+	t       *testing.T // the test that is being run: the whole one, or a step of it
+	whole   *testing.T // at whose end the host goes
 	name    string
 	netns   string
-	dir     string   // for what belongs to it, outside
-	root    string   // its file system, from outside
-	pid     string   // of its init
-	options []string // of systemd-nspawn, besides those that each host has
+	dir     string        // for what belongs to it, outside
+	root    string        // its file system, from outside
+	pid     string        // of its init
+	off     chan struct{} // closed once it is switched off
+	options []string      // of systemd-nspawn, besides those that each host has
 }
 
 const tools = "apt-get install -y systemd-container mmdebstrap iproute2 util-linux"
@@ -92,7 +94,7 @@ func newHost(t *testing.T, name string) *host {
 	need(t, "systemd-nspawn", tools)
 	need(t, "ip", tools)
 	lower, dir := rootfs(t), t.TempDir()
-	h := &host{t: t, name: name, netns: namespace(name, dir), dir: dir, root: filepath.Join(dir, "root")}
+	h := &host{t: t, whole: t, name: name, netns: namespace(name, dir), dir: dir, root: filepath.Join(dir, "root")}
 	for _, d := range []string{"root", "up", "work"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
 			t.Fatal(err)
@@ -144,16 +146,26 @@ exec systemd-nspawn --quiet --boot --keep-unit --register=no --machine="$NAME" -
 	if err := cmd.Start(); err != nil {
 		h.t.Fatal(err)
 	}
-	h.t.Cleanup(func() {
+	whole, off := h.whole, make(chan struct{})
+	h.off = off
+	go func() {
+		defer close(off)
+		_ = cmd.Wait()
+	}()
+	whole.Cleanup(func() {
+		if whole.Failed() && off == h.off {
+			h.keepJournal(whole)
+		}
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		stopped := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
-		_ = cmd.Wait()
+		<-off
 		stopped.Stop()
-		if h.t.Failed() {
+		if whole.Failed() {
 			text, _ := os.ReadFile(console.Name())
-			h.t.Logf("console:\n%s", text)
+			whole.Logf("console:\n%s", text)
 		}
 	})
+	h.pid = ""
 	h.until("init runs", func() bool {
 		children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", cmd.Process.Pid, cmd.Process.Pid))
 		for _, pid := range strings.Fields(string(children)) {
@@ -163,6 +175,28 @@ exec systemd-nspawn --quiet --boot --keep-unit --register=no --machine="$NAME" -
 		}
 		return h.pid != ""
 	})
+}
+
+// reboot has the host shut down, and starts it again.
+func (h *host) reboot() {
+	h.t.Helper()
+	h.do("mkdir", "-p", "/var/log/journal")
+	h.do("journalctl", "--flush") // it is to outlive this
+	_, _ = h.try("systemctl", "reboot")
+	<-h.off // systemd-nspawn leaves the start to whoever runs it
+	h.start()
+	h.awaitSystemd()
+}
+
+// keepJournal writes what the host has logged to a file below the checkout.
+func (h *host) keepJournal(t *testing.T) {
+	path := filepath.Join("../../.cache/journals", strings.ReplaceAll(t.Name(), "/", "-")+"-"+h.name+".log")
+	text, err := h.try("journalctl", "--no-pager", "-o", "short-precise", "--no-hostname")
+	if err := errors.Join(err, os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+		t.Logf("%s: %v", path, err)
+		return
+	}
+	t.Logf("%s: the journal is in %s", h.name, path)
 }
 
 // until waits for a condition.
@@ -239,6 +273,16 @@ func within(netns string, f func()) error {
 // show returns a property of the unit.
 func (h *host) show(unit, property string) string {
 	return strings.TrimSpace(h.do("systemctl", "show", "-P", property, unit))
+}
+
+// restarts returns how often systemd has restarted zabd by itself.
+func (h *host) restarts() int {
+	h.t.Helper()
+	n, err := strconv.Atoi(h.show("zabd", "NRestarts"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return n
 }
 
 // kill sends a signal to a unit and waits until systemd has started it again.

@@ -23,6 +23,7 @@ type crowd struct {
 	writers []*writer
 
 	mu    sync.Mutex
+	count int           // of acknowledged writes
 	last  time.Time     // of an acknowledged write
 	worst time.Duration // without one
 }
@@ -121,7 +122,20 @@ func (s *site) dial(ctx context.Context, n int, o wire.Options) (c *wire.Conn, e
 func (c *crowd) acknowledged() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.count++
 	c.worst, c.last = max(c.worst, time.Since(c.last)), time.Now()
+}
+
+// written waits until so many more writes have been acknowledged.
+func (c *crowd) written(more int) {
+	c.s.t.Helper()
+	count := func() int {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.count
+	}
+	began := count()
+	c.s.hosts[0].until("clients write", func() bool { return count() >= began+more })
 }
 
 // gap returns the longest time without an acknowledged write since it was asked for last.
