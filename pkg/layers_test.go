@@ -39,7 +39,8 @@ var layers = map[string]string{
 	// users
 	"wire": "jute proto", "client": "jute proto wire", "recipe": "proto client", "lab": "", "load": "proto wire lab",
 	"overview": "", "doctor": "overview config ensemble proto wire",
-	"ctl": "config exit overview doctor load",
+	"offline": "jute proto txn tree vfs txnlog snapshot datadir",
+	"ctl":     "config exit overview doctor offline load",
 	// proof: tests that run the binary
 	"interop": "jute proto wire client recipe load", "e2e": "wire load",
 }

@@ -1,5 +1,5 @@
 // Command zabctl is the operator's tool: it checks settings, and asks the server of this host or another. Called as
-// zkServer.sh it is ZooKeeper's start script.
+// zkServer.sh, or another of ZooKeeper's scripts, it is that script.
 package main
 
 import (
@@ -12,5 +12,5 @@ import (
 var version = "dev"
 
 func main() {
-	os.Exit(ctl.Main(os.Args, ctl.Surroundings{Env: os.Environ(), Out: os.Stdout, Err: os.Stderr, Version: version}))
+	os.Exit(ctl.Main(os.Args, ctl.Surroundings{Env: os.Environ(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Version: version}))
 }

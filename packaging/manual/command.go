@@ -13,9 +13,15 @@ const startScript = `
 Called as **zkServer.sh**, it is ZooKeeper's start script: [--config DIR] start|stop|restart|status|start-foreground|version|print-cmd [FILE].
 start, stop and restart act upon zabd.service, and status prints what ZooKeeper's prints.
 
+## ZKTXNLOGTOOLKIT.SH AND OTHERS
+
+Called as **zkTxnLogToolkit.sh**, **zkSnapShotToolkit.sh**, **zkSnapshotComparer.sh**, **zkSnapshotRecursiveSummaryToolkit.sh**, **zkCleanup.sh** or
+**zkServer-initialize.sh**, it is ZooKeeper's script of that name: its flags, output and exit codes. /usr/share/doc/zabd/offline.md says where they differ.
+
 ## EXIT STATUS
 
-0 if all is well, 1 if the server does not serve or does not answer, 64 if the command line is wrong, 78 if a setting is.
+0 if all is well; 1 if the server does not serve or does not answer, or snapshots differ; 64 if the command line is wrong, or a file is not there; 65 if a file
+is damaged; 73 if a server runs in the directory; 74 if a disk fails; 78 if a setting is wrong.
 
 ## FILES
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/exit"
+	"github.com/zabd/zabd/pkg/offline"
 )
 
 const defaultConfig = "/etc/zabd/zoo.cfg"
@@ -21,6 +22,7 @@ const defaultConfig = "/etc/zabd/zoo.cfg"
 // Surroundings are what the program gets from outside.
 type Surroundings struct {
 	Env      []string
+	In       io.Reader
 	Out, Err io.Writer
 	Version  string
 	// Run runs another program of this host and returns what it has printed; the real one if nil.
@@ -39,6 +41,9 @@ func Main(args []string, s Surroundings) int {
 	}
 	if filepath.Base(args[0]) == startScript {
 		return zkServer(args[1:], s)
+	}
+	if script, ok := offline.Script(filepath.Base(args[0])); ok {
+		return script(args[1:], (&options{Surroundings: s}).host())
 	}
 	root := Command(s)
 	root.SetArgs(args[1:])
@@ -64,7 +69,10 @@ func code(err error) int {
 	var setting *config.Error
 	var path *fs.PathError
 	var failed failure
+	var own coded
 	switch {
+	case errors.As(err, &own):
+		return own.code
 	case errors.As(err, &failed):
 		return exit.NotThere
 	case errors.As(err, &setting), errors.As(err, &path):
@@ -85,6 +93,7 @@ func Command(s Surroundings) *cobra.Command {
 	root.PersistentFlags().StringVar(&o.config, "config", defaultConfig, "zoo.cfg of the server of this host")
 	_ = root.MarkPersistentFlagFilename("config")
 	root.AddCommand(o.statusCommand(), o.topCommand(), o.waitCommand(), o.doctorCommand(), o.benchCommand(), o.configCommand())
+	root.AddCommand(o.logCommand(), o.snapshotCommand(), o.purgeCommand())
 	return root
 }
 

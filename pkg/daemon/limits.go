@@ -145,7 +145,7 @@ func (s *Server) purgeLoop() {
 		cfg := s.current.Load()
 		var next <-chan time.Time
 		if cfg.AutopurgePurgeInterval > 0 {
-			if err := s.dir.Purge(cfg.AutopurgeSnapRetainCount); err != nil {
+			if _, err := s.dir.Purge(cfg.AutopurgeSnapRetainCount); err != nil {
 				s.log.Warn("purge failed", "err", err)
 			}
 			next = time.After(cfg.AutopurgePurgeInterval)

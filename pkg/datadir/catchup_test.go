@@ -60,7 +60,10 @@ func TestBesideTheLogWriter(t *testing.T) {
 			last = e.Zxid
 		}
 	})
-	beside(func() error { return errors.Join(writeSnapshot(d, tree.New()), d.Purge(3)) })
+	beside(func() error {
+		_, err := d.Purge(3)
+		return errors.Join(writeSnapshot(d, tree.New()), err)
+	})
 	z := e1
 	for range 60 {
 		appendSync(t, d, z+1, z+2, z+3, z+4)

@@ -158,7 +158,8 @@ func (w *world) batch(d *Dir, t *tree.Tree) error {
 	if err := writeSnapshot(d, t); err != nil {
 		return err
 	}
-	return d.Purge(2)
+	_, err := d.Purge(2)
+	return err
 }
 
 func writeSnapshot(d *Dir, t *tree.Tree) error {

@@ -192,13 +192,9 @@ func (d *Dir) enter(dir string) error {
 	if err != nil {
 		return &DiskError{Op: "open", Path: dir, Err: err}
 	}
-	path := filepath.Join(dir, lockName)
-	lock, err := d.fs.Lock(path)
-	if errors.Is(err, vfs.ErrLocked) {
-		return fmt.Errorf("datadir: open %s: %w", dir, err)
-	}
+	lock, err := Lock(d.fs, dir)
 	if err != nil {
-		return &DiskError{Op: "lock", Path: path, Err: err}
+		return err
 	}
 	d.locks = append(d.locks, lock)
 	names, err := d.fs.ReadDir(dir)
@@ -215,6 +211,19 @@ func (d *Dir) enter(dir string) error {
 		}
 	}
 	return nil
+}
+
+// Lock takes one directory of files as a server does that opens it, and leaves it as it is.
+func Lock(files vfs.FS, dir string) (io.Closer, error) {
+	path := filepath.Join(dir, lockName)
+	lock, err := files.Lock(path)
+	switch {
+	case errors.Is(err, vfs.ErrLocked):
+		return nil, fmt.Errorf("datadir: open %s: %w", dir, err)
+	case err != nil:
+		return nil, &DiskError{Op: "lock", Path: path, Err: err}
+	}
+	return lock, nil
 }
 
 // draw decides when the next snapshot is due.

@@ -219,12 +219,17 @@ func TestSnapshotPolicyAndPurge(t *testing.T) {
 	if got := fmt.Sprint(due); got != "[0x14 0x28 0x3c 0x50 0x64]" { // more than 10 + 9 txns
 		t.Errorf("snapshots were due at %s", got)
 	}
-	if err := d.Purge(0); err == nil {
+	if _, err := d.Purge(0); err == nil {
 		t.Error("Purge(0) = nil, want an error")
 	}
 	put(t, files, "/data/version-2/snapshot.ff", []byte("not whole")) // does not count
-	if err := d.Purge(3); err != nil {
+	removed, err := d.Purge(3)
+	if err != nil {
 		t.Fatal(err)
+	}
+	if got, want := fmt.Sprint(removed), "[/data/version-2/snapshot.0 /data/version-2/snapshot.14 /data/version-2/snapshot.28 "+
+		"/data/version-2/log.1 /data/version-2/log.15]"; got != want {
+		t.Errorf("removed %s, want %s", got, want)
 	}
 	names, _ := files.ReadDir("/data/version-2")
 	if got, want := fmt.Sprint(names), "[log.29 log.3d log.51 snapshot.3c snapshot.50 snapshot.64 snapshot.ff tmp-next-log]"; got != want {

@@ -141,39 +141,26 @@ func (s *SnapshotFile) writeTree(t *tree.Tree, withDigest bool) error {
 }
 
 // Purge removes what is not needed to load any of the newest snapshots that look whole, of which it leaves keep: older
-// snapshots, and the logs before the one that holds the oldest of them.
-func (d *Dir) Purge(keep int) error {
+// snapshots, and the logs before the one that holds the oldest of them. It returns what it has removed. Of a directory
+// that is not loaded it first finishes what a crash has interrupted, for that decides which snapshots count.
+func (d *Dir) Purge(keep int) (removed []string, err error) {
 	if keep < 1 {
-		return fmt.Errorf("datadir: purge: keep %d snapshots", keep)
+		return nil, fmt.Errorf("datadir: purge: keep %d snapshots", keep)
 	}
 	d.files.Lock()
 	defer d.files.Unlock()
+	if d.log == nil {
+		if err := d.resume(); err != nil {
+			return nil, err
+		}
+	}
 	l, err := d.list()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	oldest, kept := proto.Zxid(0), 0
-	for _, s := range l.snaps {
-		ok, err := snapshot.Plausible(d.fs, s.path, s.how)
-		if err != nil {
-			return &DiskError{Op: "read", Path: s.path, Err: err}
-		}
-		if !ok {
-			continue
-		}
-		if err := d.settle(s.path); err != nil {
-			return err
-		}
-		oldest = s.zxid
-		if kept++; kept == keep {
-			break
-		}
-	}
-	if kept == 0 {
-		return nil
-	}
-	if err := d.syncDir(d.snapDir); err != nil {
-		return err
+	oldest, found, err := d.oldestKept(l, keep)
+	if err != nil || !found {
+		return nil, err
 	}
 	var snaps, logs []string
 	for i := len(l.snaps) - 1; i >= 0; i-- {
@@ -188,7 +175,35 @@ func (d *Dir) Purge(keep int) error {
 		}
 	}
 	// Snapshots first: one that is left with its log gone would be of no use.
-	return errors.Join(d.removeAll(d.snapDir, snaps), d.removeAll(d.logDir, logs))
+	if err := d.removeAll(d.snapDir, snaps); err != nil {
+		return nil, err
+	}
+	return append(snaps, logs...), d.removeAll(d.logDir, logs)
+}
+
+// oldestKept returns the oldest of the newest snapshots that look whole, all of them durable; false if there is none.
+func (d *Dir) oldestKept(l listing, keep int) (oldest proto.Zxid, ok bool, err error) {
+	kept := 0
+	for _, s := range l.snaps {
+		ok, err := snapshot.Plausible(d.fs, s.path, s.how)
+		if err != nil {
+			return 0, false, &DiskError{Op: "read", Path: s.path, Err: err}
+		}
+		if !ok {
+			continue
+		}
+		if err := d.settle(s.path); err != nil {
+			return 0, false, err
+		}
+		oldest = s.zxid
+		if kept++; kept == keep {
+			break
+		}
+	}
+	if kept == 0 {
+		return 0, false, nil
+	}
+	return oldest, true, d.syncDir(d.snapDir)
 }
 
 // settle makes a snapshot durable that others shall be removed for: ZooKeeper does not sync what it writes.

@@ -155,7 +155,8 @@ func (m *member) step() error {
 	if err := writeSnapshot(m.d, m.tree); err != nil {
 		return err
 	}
-	return m.d.Purge(1 + m.rng.IntN(3))
+	_, err := m.d.Purge(1 + m.rng.IntN(3))
+	return err
 }
 
 // make makes the entry with the zxid and applies it.

@@ -250,7 +250,8 @@ func (w *World) housekeeping(h *host) {
 		return
 	}
 	w.Stats.Purges++
-	p.survives(p.dir.Purge(1 + w.rng.IntN(3)))
+	_, err := p.dir.Purge(1 + w.rng.IntN(3))
+	p.survives(err)
 }
 
 // calmDown ends all faults: every server runs, and all can talk.

@@ -58,7 +58,7 @@ func BenchmarkSync(b *testing.B) {
 		if err := f.Sync(); err != nil {
 			b.Fatal(err)
 		}
-		rec, at := appendRecord(nil, entry(1, 100)), int64(0)
+		rec, at := AppendRecord(nil, entry(1, 100)), int64(0)
 		for b.Loop() {
 			if _, err := f.WriteAt(rec, at); err != nil {
 				b.Fatal(err)
@@ -97,9 +97,9 @@ func BenchmarkAppend(b *testing.B) {
 }
 
 func BenchmarkRead(b *testing.B) {
-	image := appendHeader(nil)
+	image := AppendHeader(nil)
 	for z := proto.Zxid(1); z <= 100_000; z++ {
-		image = appendRecord(image, entry(z, 100))
+		image = AppendRecord(image, entry(z, 100))
 	}
 	path := filepath.Join(b.TempDir(), "log.1")
 	if err := os.WriteFile(path, image, 0o600); err != nil {

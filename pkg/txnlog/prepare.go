@@ -208,7 +208,7 @@ func (p *preparer) create() (*file, error) {
 	if p.o.NoZeros {
 		size = headerSize
 	}
-	first := appendHeader(make([]byte, 0, size))
+	first := AppendHeader(make([]byte, 0, size))
 	n.pos.Store(int64(len(first)))
 	n.zeroed = int64(cap(first))
 	n.safe = n.zeroed

@@ -133,59 +133,86 @@ func (r *Reader) ended(at int64, err error) error {
 // seek goes to the offset of a record, and forgets what was read ahead.
 func (r *Reader) seek(at int64) { r.at, r.off, r.buf = at, 0, r.buf[:0] }
 
+// A Record is one record as it stands in a file. Its bytes are valid until the next call.
+type Record struct {
+	Bytes   []byte // checksum, length, payload and end mark
+	Payload []byte
+	Good    bool // the checksum is right
+}
+
 // Next returns the next entry, whose bytes are valid until the next call; io.EOF at the end, whatever kind of end it
 // is.
 func (r *Reader) Next() (txn.Entry, error) {
+	rec, err := r.record()
+	switch {
+	case err != nil:
+		return txn.Entry{}, err
+	case !rec.Good:
+		return txn.Entry{}, r.stop(EndDamaged, "wrong checksum of a record")
+	}
+	th, err := txn.DecodeHeader(rec.Payload)
+	if err != nil {
+		return txn.Entry{}, r.stop(EndDamaged, "a record is too short for a txn")
+	}
+	r.off += len(rec.Bytes)
+	r.entries++
+	return txn.Entry{Zxid: th.Zxid, Bytes: rec.Payload}, nil
+}
+
+// NextRecord is Next for whoever looks into damage: a wrong checksum, or a payload that is no txn, does not end the
+// reading.
+func (r *Reader) NextRecord() (Record, error) {
+	rec, err := r.record()
+	if err == nil {
+		r.off += len(rec.Bytes)
+		r.entries++
+	}
+	return rec, err
+}
+
+// record looks at the next record and stays in front of it.
+func (r *Reader) record() (Record, error) {
 	h, err := r.peek(12)
 	if err != nil {
-		return txn.Entry{}, err
+		return Record{}, err
 	}
 	if len(h) < 12 {
-		return r.stop(EndShort, "the file ends inside a record")
+		return Record{}, r.stop(EndShort, "the file ends inside a record")
 	}
 	sum, n := binary.BigEndian.Uint64(h), int32(binary.BigEndian.Uint32(h[8:]))
 	switch {
 	case n == 0:
-		return r.stop(EndZero, "something follows a record of length zero")
+		return Record{}, r.stop(EndZero, "something follows a record of length zero")
 	case n < 0 || int(n) > r.maxRecord:
-		return r.stop(EndDamaged, "impossible length of a record")
+		return Record{}, r.stop(EndDamaged, "impossible length of a record")
 	}
 	rec, err := r.peek(int(n) + Overhead)
 	if err != nil {
-		return txn.Entry{}, err
+		return Record{}, err
 	}
 	if len(rec) < int(n)+Overhead {
-		return r.stop(EndShort, "the file ends inside a record")
+		return Record{}, r.stop(EndShort, "the file ends inside a record")
 	}
 	payload := rec[12 : 12+n : 12+n]
 	if rec[12+n] != endMark {
-		return r.stop(EndUnmarked, "a record has no end mark")
+		return Record{}, r.stop(EndUnmarked, "a record has no end mark")
 	}
-	if uint64(adler32.Checksum(payload)) != sum {
-		return r.stop(EndDamaged, "wrong checksum of a record")
-	}
-	th, err := txn.DecodeHeader(payload)
-	if err != nil {
-		return r.stop(EndDamaged, "a record is too short for a txn")
-	}
-	r.off += int(n) + Overhead
-	r.entries++
-	return txn.Entry{Zxid: th.Zxid, Bytes: payload}, nil
+	return Record{rec, payload, uint64(adler32.Checksum(payload)) == sum}, nil
 }
 
 // stop ends the reading. An end with nothing but zeros behind it is clean.
-func (r *Reader) stop(end End, reason string) (txn.Entry, error) {
+func (r *Reader) stop(end End, reason string) error {
 	if end == EndShort || end == EndZero {
 		zero, err := r.zeroFrom(r.Offset())
 		if err != nil {
-			return txn.Entry{}, err
+			return err
 		}
 		if zero {
 			end, reason = EndClean, ""
 		}
 	}
 	r.end, r.reason = end, reason
-	return txn.Entry{}, io.EOF
+	return io.EOF
 }
 
 // scan calls f with pieces of the file from offset at on, each with its offset, until f returns false.

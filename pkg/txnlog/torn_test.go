@@ -12,10 +12,10 @@ import (
 
 // logImage returns a file with entries of the given sizes, and where each begins.
 func logImage(sizes ...int) (image []byte, at []int) {
-	image = appendHeader(nil)
+	image = AppendHeader(nil)
 	for i, size := range sizes {
 		at = append(at, len(image))
-		image = appendRecord(image, entry(proto.Zxid(i+1), size))
+		image = AppendRecord(image, entry(proto.Zxid(i+1), size))
 	}
 	return image, append(at, len(image))
 }
@@ -93,7 +93,7 @@ func tears() []tear {
 			return append(b, pad...)
 		}, 1, EndDamaged, true},
 		{"an image of older records", []int{300, 300, 5000}, func(b []byte, at []int) []byte {
-			copy(b[at[2]+3000:], appendRecord(nil, entry(1, 50)))
+			copy(b[at[2]+3000:], AppendRecord(nil, entry(1, 50)))
 			b[at[2]+11]++ // and the length does not say how long it was
 			return append(b, pad...)
 		}, 2, EndUnmarked, true},
@@ -134,7 +134,7 @@ func TestTornTail(t *testing.T) {
 }
 
 func TestBadHeader(t *testing.T) {
-	whole := appendHeader(nil)
+	whole := AppendHeader(nil)
 	for name, image := range map[string][]byte{
 		"another magic": append([]byte("ZKSN"), whole[4:]...),
 		"version 3":     append([]byte("ZKLG\x00\x00\x00\x03"), whole[8:]...),
@@ -173,7 +173,7 @@ func FuzzReader(f *testing.F) {
 			return
 		}
 		defer r.Close()
-		again := appendHeader(nil)
+		again := AppendHeader(nil)
 		last := proto.Zxid(0)
 		for {
 			e, err := r.Next()
@@ -184,7 +184,7 @@ func FuzzReader(f *testing.F) {
 				t.Fatal(err)
 			}
 			last = e.Zxid
-			again = appendRecord(again, e)
+			again = AppendRecord(again, e)
 		}
 		if r.Size() > 0 && !bytes.HasPrefix(image[headerSize:], again[headerSize:]) {
 			t.Errorf("%x was read, and is written as %x", image, again)

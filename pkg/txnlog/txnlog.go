@@ -66,15 +66,16 @@ func ParseName(name string) (proto.Zxid, bool) {
 // Temporary reports whether a name is that of a file prepared ahead, which a start removes.
 func Temporary(name string) bool { return name == spareName }
 
-// appendRecord encodes one record.
-func appendRecord(dst []byte, e txn.Entry) []byte {
+// AppendRecord appends one record to the bytes of a file.
+func AppendRecord(dst []byte, e txn.Entry) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, uint64(adler32.Checksum(e.Bytes)))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(e.Bytes)))
 	dst = append(dst, e.Bytes...)
 	return append(dst, endMark)
 }
 
-func appendHeader(dst []byte) []byte {
+// AppendHeader appends what a file begins with.
+func AppendHeader(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, magic)
 	dst = binary.BigEndian.AppendUint32(dst, version)
 	return binary.BigEndian.AppendUint64(dst, 0)

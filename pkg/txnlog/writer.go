@@ -107,7 +107,7 @@ func (w *Writer) Append(e txn.Entry) error {
 		w.first = e.Zxid
 	}
 	w.last = e.Zxid
-	w.buf = appendRecord(w.buf, e)
+	w.buf = AppendRecord(w.buf, e)
 	return nil
 }
 
