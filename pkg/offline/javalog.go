@@ -72,8 +72,13 @@ func (x *javaTool) exists() bool {
 	return f.Close() == nil
 }
 
+// javaSays is an error in the words of ZooKeeper's tools.
+type javaSays string
+
+func (s javaSays) Error() string { return string(s) }
+
 // errAborted is the answer Abort to the question whether a record shall be kept.
-var errAborted = errors.New("Recovery aborted.")
+const errAborted = javaSays("Recovery aborted.")
 
 // outcome says what is wrong, if anything is, and returns the exit code.
 func (x *javaTool) outcome(err error) int {
@@ -173,7 +178,7 @@ func (x *javaTool) ask() (bool, error) {
 func (x *javaTool) eof(r *txnlog.Reader) error {
 	switch end, reason := r.End(); end {
 	case txnlog.EndUnmarked:
-		return errors.New("Last transaction was partial.")
+		return javaSays("Last transaction was partial.")
 	case txnlog.EndDamaged:
 		return &txnlog.CorruptError{Path: x.path, Offset: r.Offset(), Reason: reason}
 	}
@@ -195,7 +200,7 @@ func (x *javaTool) chop(zxid int64) int {
 	var out bytes.Buffer
 	ok, err := x.chopTo(&out, proto.Zxid(zxid))
 	if err == nil && !ok {
-		err = fmt.Errorf("Failed to chop %s", filepath.Base(x.path))
+		err = javaSays("Failed to chop " + filepath.Base(x.path))
 	}
 	if err == nil {
 		err = os.WriteFile(to, out.Bytes(), 0o640)

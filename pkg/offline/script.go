@@ -174,9 +174,9 @@ func zkSnapshotComparer(h *Host, args []string) int {
 	switch {
 	case err != nil:
 	case len(missing) == 1:
-		err = errors.New("Missing required option: " + missing[0])
+		err = javaSays("Missing required option: " + missing[0])
 	case len(missing) > 1:
-		err = errors.New("Missing required options: " + strings.Join(missing, ", "))
+		err = javaSays("Missing required options: " + strings.Join(missing, ", "))
 	}
 	if err != nil {
 		h.warn("%v", err)
@@ -304,7 +304,7 @@ func zkServerInitialize(h *Host, args []string) int {
 	force, help := set.Bool("force", false, ""), set.BoolP("help", "h", false, "")
 	rest, err := parse(set, args)
 	if err == nil && len(rest) > 0 {
-		err = errors.New("Unknown option: " + rest[0])
+		err = javaSays("Unknown option: " + rest[0])
 	}
 	if err == nil && set.Changed("myid") && (*id < 1 || *id > 255) {
 		err = fmt.Errorf("--myid=%d: it is 1 to 255", *id)
