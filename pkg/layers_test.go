@@ -40,7 +40,8 @@ var layers = map[string]string{
 	"wire": "jute proto", "client": "jute proto wire", "recipe": "proto client", "lab": "", "load": "proto wire lab",
 	"overview": "", "doctor": "overview config ensemble proto wire",
 	"offline": "jute proto txn tree vfs txnlog snapshot datadir",
-	"ctl":     "config exit overview doctor offline load",
+	"ctl":     "config exit overview doctor offline load shell",
+	"shell":   "proto client",
 	// proof: tests that run the binary
 	"interop": "jute proto wire client recipe load", "e2e": "wire load",
 }

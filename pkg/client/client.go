@@ -40,6 +40,9 @@ type Options struct {
 	Log *slog.Logger
 	// Metrics are told what the client does.
 	Metrics Metrics
+	// Notified is told of each event of a node, once, before its watches are. It is called by the goroutine that reads, must be
+	// quick and may not call the client.
+	Notified func(e Event)
 }
 
 // Metrics are hooks for counting. Each may be nil, is called by the client's own goroutines, must be quick and may not call

@@ -15,6 +15,9 @@ func (c *Client) notified(e proto.WatcherEvent, z proto.Zxid) {
 		f(t)
 	}
 	event := Event{Type: t, Path: c.toClient(e.Path), Zxid: max(z, 0)}
+	if f := c.o.Notified; f != nil {
+		f(event)
+	}
 	for _, w := range c.watches.fire(t, e.Path) {
 		w.tell(event)
 	}

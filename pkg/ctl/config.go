@@ -41,6 +41,7 @@ func (o *options) configCommand() *cobra.Command {
 	show.Flags().BoolVar(&all, "all", false, "with the defaults")
 	formatFlag(show, &format)
 	cmd.AddCommand(check, show)
+	o.addMembers(cmd)
 	return cmd
 }
 

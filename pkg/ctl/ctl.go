@@ -39,17 +39,23 @@ func Main(args []string, s Surroundings) int {
 	if s.Become == nil {
 		s.Become = become
 	}
-	if filepath.Base(args[0]) == startScript {
+	switch filepath.Base(args[0]) {
+	case startScript:
 		return zkServer(args[1:], s)
+	case cliScript:
+		return zkCli(args[1:], s)
 	}
 	if script, ok := offline.Script(filepath.Base(args[0])); ok {
 		return script(args[1:], (&options{Surroundings: s}).host())
 	}
 	root := Command(s)
-	root.SetArgs(args[1:])
+	root.SetArgs(twoDashes(args[1:]))
 	cmd, err := root.ExecuteC()
 	if err == nil {
 		return exit.OK
+	}
+	if told, ok := err.(saidError); ok {
+		return told.code
 	}
 	if code(err) == exit.Config { // begin with the file and line, as compilers do
 		_, _ = fmt.Fprintln(s.Err, strings.TrimPrefix(err.Error(), "config: "))
@@ -94,6 +100,7 @@ func Command(s Surroundings) *cobra.Command {
 	_ = root.MarkPersistentFlagFilename("config")
 	root.AddCommand(o.statusCommand(), o.topCommand(), o.waitCommand(), o.doctorCommand(), o.benchCommand(), o.configCommand())
 	root.AddCommand(o.logCommand(), o.snapshotCommand(), o.purgeCommand())
+	o.addNodes(root)
 	return root
 }
 

@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/zabd/zabd/pkg/auth"
@@ -199,8 +198,13 @@ func (r *Reader) getEphemerals(dst []byte, session int64, prefix string) []byte 
 	if text := strings.TrimFunc(prefix, func(c rune) bool { return c <= ' ' }); text == "" || text == "/" {
 		prefix = ""
 	}
-	own := r.Tree.Ephemerals(session)
-	return proto.AppendStrings(dst, slices.DeleteFunc(own, func(path string) bool { return !strings.HasPrefix(path, prefix) }))
+	own := []string{} // not nil, which is the null vector
+	for _, path := range r.Tree.Ephemerals(session) {
+		if strings.HasPrefix(path, prefix) {
+			own = append(own, path)
+		}
+	}
+	return proto.AppendStrings(dst, own)
 }
 
 // whoAmI shows a connection's ids without what their passwords left.

@@ -91,6 +91,14 @@ func TestRefusedReadLeavesNoWatch(t *testing.T) {
 	}
 }
 
+// TestNoEphemeralsAreAnEmptyList: a null one would make zkCli print null.
+func TestNoEphemeralsAreAnEmptyList(t *testing.T) {
+	got := reader().Append(nil, &proto.Request{Op: proto.OpGetEphemerals, Body: (&proto.OptString{Text: "/"}).AppendTo(nil)})
+	if !bytes.HasSuffix(got, []byte{0, 0, 0, 0}) {
+		t.Fatalf("the reply ends with %x, want the count 0", got[len(got)-4:])
+	}
+}
+
 func BenchmarkGetData(b *testing.B) {
 	r, q, dst := reader(), get(), make([]byte, 0, 1024)
 	b.ReportAllocs()
