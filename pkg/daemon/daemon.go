@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/zabd/zabd/pkg/admin"
@@ -153,7 +154,13 @@ type BindError struct {
 	Err  error
 }
 
-func (e *BindError) Error() string { return "daemon: " + e.Port + ": " + e.Err.Error() }
+func (e *BindError) Error() string {
+	text := "daemon: " + e.Port + ": " + e.Err.Error()
+	if errors.Is(e.Err, syscall.EADDRINUSE) {
+		text += "; ss -ltnp tells who has it"
+	}
+	return text
+}
 
 // Unwrap returns the cause.
 func (e *BindError) Unwrap() error { return e.Err }

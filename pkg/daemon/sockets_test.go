@@ -68,7 +68,7 @@ func TestPortsAndAddresses(t *testing.T) {
 	defer busy.Close()
 	_, err := Start(t.Context(), settings(t, fmt.Sprintf("clientPort=%d", busy.Addr().(*net.TCPAddr).Port)), quiet())
 	var bind *BindError
-	if !errors.As(err, &bind) || bind.Port != "client port" {
+	if !errors.As(err, &bind) || bind.Port != "client port" || !strings.Contains(err.Error(), "ss -ltnp") {
 		t.Errorf("a client port that another has: %v", err)
 	}
 	for lines, everywhere := range map[string]bool{"quorumListenOnAllIPs=false": false, "quorumListenOnAllIPs=true": true} {
