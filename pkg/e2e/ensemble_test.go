@@ -14,27 +14,44 @@ import (
 // playbooks and the package.
 func TestEnsembleByAnsible(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, 4)
-	s.deb = earlier(t)
-	steps := []struct {
-		name string
-		run  func(*testing.T, *site)
-	}{
+	s := newSiteOf(t, 4, (*host).alone)
+	before, now := s.earlier(), s.newest()
+	s.install(before)
+	steps(t, s, []step{
 		{"a wrong inventory stops before harm", wrongInventory},
 		{"check mode on new hosts", checkMode},
 		{"provision", provision},
 		{"second run", secondRun},
 		{"members do not change by the way", membersStay},
 		{"a changed setting under load", changedSetting},
-		{"rolling upgrade under load", rollingUpgrade},
+		{"rolling upgrade under load", func(t *testing.T, s *site) { rollingUpgrade(t, s, now) }},
 		{"leader unplugged under load", leaderUnplugged},
+		{"a voter goes and comes under load", voterGoesAndComes},
 		{"a voter that has lost its data", emptiedVoter},
+	})
+}
+
+// step is a part of the life of a site.
+type step struct {
+	name string
+	run  func(*testing.T, *site)
+}
+
+// use has failures be those of a test.
+func (s *site) use(t *testing.T) {
+	s.t = t
+	for _, h := range s.hosts {
+		h.t = t
 	}
-	for _, step := range steps {
+}
+
+// steps takes one after the other, until one fails.
+func steps(t *testing.T, s *site, all []step) {
+	for _, step := range all {
 		ok := t.Run(step.name, func(t *testing.T) {
 			outer := s.t
-			s.t = t
-			defer func() { s.t = outer }()
+			s.use(t)
+			defer s.use(outer)
 			step.run(t, s)
 		})
 		if !ok {
@@ -44,22 +61,30 @@ func TestEnsembleByAnsible(t *testing.T) {
 }
 
 // four is the inventory of the ensemble.
-func (s *site) four() string {
-	return s.inventory(map[int]string{1: "zabd_id: 1", 2: "zabd_id: 2", 3: "zabd_id: 3", 4: "zabd_id: 4"})
+func (s *site) four() string { return s.inventory(s.all()) }
+
+// all are its hosts, each with its variables.
+func (s *site) all() map[int]string {
+	return s.from.byEachWay(map[int]string{1: "zabd_id: 1", 2: "zabd_id: 2", 3: "zabd_id: 3", 4: "zabd_id: 4"})
 }
 
-// refused runs provision.yml with an inventory that has something wrong, and looks for what it says.
-func (s *site) refused(inventory, want string) {
+// install has the hosts get a release from now on, each in its way.
+func (s *site) install(r release) {
+	s.from, s.deb = r, r.deb
+}
+
+// refused runs a playbook with an inventory that has something wrong, and looks for what it says.
+func (s *site) refused(inventory, name, want string, args ...string) {
 	s.t.Helper()
-	out, err := s.playbook(inventory, "provision.yml")
+	out, err := s.playbook(inventory, name, args...)
 	if err == nil || !strings.Contains(strings.Join(strings.Fields(out), " "), want) {
-		s.t.Fatalf("%v, and not %q:\n%s", err, want, out)
+		s.t.Fatalf("%s: %v, and not %q:\n%s", name, err, want, out)
 	}
 }
 
 func wrongInventory(t *testing.T, s *site) {
-	s.refused(strings.ReplaceAll(s.four(), "zabd_id: 4", "zabd_id: 3"), "no two the same")
-	s.refused(strings.ReplaceAll(s.four(), ", zabd_id: 4", ", zabd_observer: true"), "No zabd_id: zk4")
+	s.refused(strings.ReplaceAll(s.four(), "zabd_id: 4", "zabd_id: 3"), "provision.yml", "no two the same")
+	s.refused(strings.ReplaceAll(s.four(), ", zabd_id: 4", ", zabd_observer: true"), "provision.yml", "No zabd_id: zk4")
 	for _, h := range s.hosts {
 		if _, err := h.try("test", "-e", "/usr/bin/zabd"); err == nil {
 			t.Errorf("%s: something was installed", h.name)
@@ -79,6 +104,7 @@ func provision(t *testing.T, s *site) {
 	began := time.Now()
 	s.must(s.four(), "provision.yml")
 	t.Logf("provisioned in %v", time.Since(began))
+	s.has(t, s.from)
 	for n, want := range []string{"follower of server 3,", "follower of server 3,", "leader,", "follower of server 3,"} {
 		if got := s.hosts[n].show("zabd", "StatusText"); !strings.HasPrefix(got, want) {
 			t.Errorf("zk%d is %q, want %q", n+1, got, want)
@@ -90,13 +116,13 @@ func provision(t *testing.T, s *site) {
 }
 
 // unchanged runs a playbook that must not find anything to do.
-func unchanged(t *testing.T, s *site, args ...string) {
+func unchanged(t *testing.T, s *site, inventory string) {
 	t.Helper()
 	began := time.Now()
-	changed := s.must(s.four(), "provision.yml", args...)
+	changed := s.must(inventory, "provision.yml")
 	t.Logf("took %v", time.Since(began))
-	if len(changed) != len(s.hosts) {
-		t.Fatalf("hosts in the recap: %v", changed)
+	if want := strings.Count(inventory, "zabd_id: "); len(changed) != want {
+		t.Fatalf("hosts in the recap: %v, want %d", changed, want)
 	}
 	for name, count := range changed {
 		if count != "0" {
@@ -105,12 +131,7 @@ func unchanged(t *testing.T, s *site, args ...string) {
 	}
 }
 
-func secondRun(t *testing.T, s *site) { unchanged(t, s) }
-
-func membersStay(t *testing.T, s *site) {
-	s.refused(strings.ReplaceAll(s.four(), "zabd_id: 4", "zabd_id: 4, zabd_observer: true"), "name different servers")
-	s.refused(strings.ReplaceAll(s.four(), "zabd_id: 4", "zabd_id: 5"), "A server keeps its number")
-}
+func secondRun(t *testing.T, s *site) { unchanged(t, s, s.four()) }
 
 // changedSetting restarts the servers one at a time, so that the ensemble serves on.
 func changedSetting(t *testing.T, s *site) {
@@ -159,20 +180,15 @@ func (s *site) awaitSync(voters int) int {
 }
 
 // rollingUpgrade goes from an earlier version to that of this tree.
-func rollingUpgrade(t *testing.T, s *site) {
+func rollingUpgrade(t *testing.T, s *site, to release) {
 	c, restarted := begin(t, s, 4), s.watchRestarts()
 	began := time.Now()
-	s.deb = newestPackage(t)
+	s.install(to)
 	s.must(s.four(), "rolling-upgrade.yml")
 	t.Logf("took %v; at most %v without an acknowledged write", time.Since(began), c.gap())
 	restarted()
 	c.end(t)
-	want := strings.TrimSpace(run(t, "dpkg-deb", "--field", s.deb, "Version"))
-	for _, h := range s.hosts {
-		if got := strings.TrimSpace(h.do("dpkg-query", "--show", "--showformat=${Version}", "zabd")); got != want {
-			t.Errorf("%s has version %s, want %s", h.name, got, want)
-		}
-	}
+	s.has(t, to)
 }
 
 // earlier makes a package like the one that was built last, of a lower version.
@@ -207,6 +223,7 @@ func emptiedVoter(t *testing.T, s *site) {
 	h := s.hosts[0]
 	h.do("systemctl", "stop", "zabd.socket", "zabd.service")
 	h.do("sh", "-c", "rm -rf /var/lib/zabd/*")
+	s.refused(s.four(), "add-server.yml", "Server 1 is a member already, and its host zk1 has lost")
 	s.must(s.four(), "provision.yml")
 	if _, err := h.try("test", "-e", "/var/lib/zabd/initialize"); err == nil {
 		t.Error("the emptied voter was told to begin")
@@ -216,5 +233,5 @@ func emptiedVoter(t *testing.T, s *site) {
 		h.do("systemctl", "stop", "zabd.socket", "zabd.service")
 		h.do("sh", "-c", "rm -rf /var/lib/zabd/*")
 	}
-	s.refused(s.four(), "zk1, zk2 have no data")
+	s.refused(s.four(), "provision.yml", "zk1, zk2 have no data")
 }

@@ -23,15 +23,25 @@ type site struct {
 	dir   string // the operator's files
 	hosts []*host
 	deb   string   // the package that the inventory names
+	from  release  // where the hosts of the ensemble of four get theirs
 	vars  []string // of the ensemble, as further lines of the inventory
 }
 
 const ansibleTools = "apt-get install -y --no-install-recommends ansible openssh-client"
 
+// operator is the address of the operator's place.
+const operator = "10.77.0.1"
+
 func addressOf(n int) string { return fmt.Sprintf("10.77.0.%d", 10+n) }
 
 // newSite boots hosts zk1, zk2 and so on, which the operator can reach by ssh. The options are those of systemd-nspawn.
 func newSite(t *testing.T, count int, options ...string) *site {
+	t.Helper()
+	return newSiteOf(t, count, func(*host) {}, options...)
+}
+
+// newSiteOf prepares each host before it boots.
+func newSiteOf(t *testing.T, count int, prepare func(*host), options ...string) *site {
 	t.Helper()
 	need(t, "ansible-playbook", ansibleTools)
 	need(t, "ssh", ansibleTools)
@@ -41,7 +51,7 @@ func newSite(t *testing.T, count int, options ...string) *site {
 	t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", s.netns).Run() })
 	s.ip("link", "set", "lo", "up")
 	s.ip("link", "add", "br0", "type", "bridge")
-	s.ip("address", "add", "10.77.0.1/24", "dev", "br0")
+	s.ip("address", "add", operator+"/24", "dev", "br0")
 	s.ip("link", "set", "br0", "up")
 	run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", s.file("key"))
 	for n := 1; n <= count; n++ {
@@ -50,6 +60,7 @@ func newSite(t *testing.T, count int, options ...string) *site {
 		s.hosts = append(s.hosts, h)
 		s.plug(n)
 		s.admit(h)
+		prepare(h)
 		h.start()
 	}
 	for _, h := range s.hosts {
