@@ -13,7 +13,11 @@ const startScript = `
 Called as **zkServer.sh**, it is ZooKeeper's start script: [--config DIR] start|stop|restart|status|start-foreground|version|print-cmd [FILE].
 start, stop and restart act upon zabd.service, and status prints what ZooKeeper's prints.
 
-<<<<<<< HEAD
+## ZKCLI.SH
+
+Called as **zkCli.sh**, it is ZooKeeper's shell: [-server HOSTS] [-timeout MILLISECONDS] [-r] [-waitforconnection] [-client-configuration FILE] [COMMAND].
+Without a command it is **zabctl shell**. It exits with 1 if the command fails, and with 127 if there is no such command.
+
 ## ZKTXNLOGTOOLKIT.SH AND OTHERS
 
 Called as **zkTxnLogToolkit.sh**, **zkSnapShotToolkit.sh**, **zkSnapshotComparer.sh**, **zkSnapshotRecursiveSummaryToolkit.sh**, **zkCleanup.sh** or
@@ -21,18 +25,8 @@ Called as **zkTxnLogToolkit.sh**, **zkSnapShotToolkit.sh**, **zkSnapshotComparer
 
 ## EXIT STATUS
 
-0 if all is well; 1 if the server does not serve or does not answer, or snapshots differ; 64 if the command line is wrong, or a file is not there; 65 if a file
+0 if all is well; 1 if the server does not serve or does not answer, a command of the shell fails, or snapshots differ; 64 if the command line is wrong, or a file is not there; 65 if a file
 is damaged; 73 if a server runs in the directory; 74 if a disk fails; 78 if a setting is wrong.
-=======
-## ZKCLI.SH
-
-Called as **zkCli.sh**, it is ZooKeeper's shell: [-server HOSTS] [-timeout MILLISECONDS] [-r] [-waitforconnection] [-client-configuration FILE] [COMMAND].
-Without a command it is **zabctl shell**. It exits with 1 if the command fails, and with 127 if there is no such command.
-
-## EXIT STATUS
-
-0 if all is well, 1 if the server does not serve or does not answer or a command of the shell fails, 64 if the command line is wrong, 78 if a setting is.
->>>>>>> 01d9467 (shell, ctl: zkCli's commands in a shell, one by one, and as zkCli.sh)
 
 ## FILES
 

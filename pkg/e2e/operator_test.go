@@ -93,6 +93,9 @@ func operatorsTools(t *testing.T, h *host) {
 	h.says("zabctl status", "standalone", "yes")
 	h.says("zabctl status --server "+address+" -o json", `"mode": "standalone"`)
 	h.says("zkServer.sh status", "Client port found: 2181. Client address: localhost. Client SSL: false.\nMode: standalone\n")
+	h.says("zabctl create /e2e x 2>&1", "Created /e2e")
+	h.says("zkCli.sh get /e2e 2>&1", "Connecting to localhost:2181", "x")
+	h.says("zkCli.sh rmr /e2e 2>&1", "Please use 'deleteall' instead.")
 	h.says("zkServer.sh start", "already running as process "+h.show("zabd", "MainPID"))
 }
 
