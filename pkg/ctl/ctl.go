@@ -29,6 +29,9 @@ type Surroundings struct {
 	Run func(name string, args ...string) (string, error)
 	// Become runs another program in the place of this one; the real one if nil.
 	Become func(name string, args, env []string) error
+	// Booted tells whether systemd runs this host; it is asked if nil.
+	Booted func() bool
+	Server string // the server's program; /usr/bin/zabd if empty
 }
 
 // Main runs the command line, whose first word is the program's name, and returns the exit code.
@@ -38,6 +41,9 @@ func Main(args []string, s Surroundings) int {
 	}
 	if s.Become == nil {
 		s.Become = become
+	}
+	if s.Booted == nil {
+		s.Booted = booted
 	}
 	switch filepath.Base(args[0]) {
 	case startScript:
@@ -99,7 +105,7 @@ func Command(s Surroundings) *cobra.Command {
 	root.PersistentFlags().StringVar(&o.config, "config", defaultConfig, "zoo.cfg of the server of this host")
 	_ = root.MarkPersistentFlagFilename("config")
 	root.AddCommand(o.statusCommand(), o.topCommand(), o.waitCommand(), o.doctorCommand(), o.benchCommand(), o.configCommand())
-	root.AddCommand(o.logCommand(), o.snapshotCommand(), o.purgeCommand())
+	root.AddCommand(o.logCommand(), o.snapshotCommand(), o.purgeCommand(), exitCodesTopic())
 	o.addNodes(root)
 	return root
 }

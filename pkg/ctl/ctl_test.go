@@ -3,6 +3,7 @@ package ctl
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -19,6 +20,9 @@ func call(t *testing.T, s Surroundings, args ...string) (code int, out, errOut s
 	t.Helper()
 	var o, e bytes.Buffer
 	s.Out, s.Err, s.Version = &o, &e, "1.2.3"
+	if s.Booted == nil {
+		s.Booted = func() bool { return true }
+	}
 	code = Main(args, s)
 	return code, o.String(), e.String()
 }
@@ -80,6 +84,47 @@ func TestConfigShow(t *testing.T) {
 	_, out, _ = call(t, Surroundings{}, "zabctl", "config", "show", "--all", "-o", "json", cfg)
 	if !strings.Contains(out, `"key": "maxClientCnxns",`+"\n    "+`"value": "60",`+"\n    "+`"source": "default"`) {
 		t.Errorf("the defaults are not shown:\n%s", out)
+	}
+}
+
+func TestCompletionKnowsWordsAndValues(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		line string
+		want []string
+	}{
+		{"st", []string{"status"}},
+		{"config ", []string{"check", "show"}},
+		{"status --output ", []string{"table", "json"}},
+		{"top --", []string{"--every", "--server", "--config"}},
+		{"bench --op ", []string{"createdelete", "mix"}},
+		{"doctor --b", []string{"--bundle"}},
+	} {
+		words := append(strings.Fields(c.line), "")
+		if !strings.HasSuffix(c.line, " ") {
+			words = words[:len(words)-1]
+		}
+		code, out, _ := call(t, Surroundings{}, append([]string{"zabctl", "__complete"}, words...)...)
+		for _, want := range c.want {
+			if code != exit.OK || !strings.Contains("\n"+out, "\n"+want) {
+				t.Errorf("zabctl %s<tab>: exit code %d, no %q in\n%s", c.line, code, want, out)
+			}
+		}
+	}
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		if code, out, _ := call(t, Surroundings{}, "zabctl", "completion", shell); code != exit.OK || !strings.Contains(out, "zabctl") {
+			t.Errorf("%s: exit code %d, %.100s", shell, code, out)
+		}
+	}
+}
+
+// TestEveryExitCodeIsExplained has the help name each code that commands end with.
+func TestEveryExitCodeIsExplained(t *testing.T) {
+	code, out, _ := call(t, Surroundings{}, "zabctl", "help", "exit-codes")
+	for _, n := range []int{exit.OK, exit.NotThere, exit.Usage, exit.Damage, exit.Locked, exit.Disk, exit.Config} {
+		if code != exit.OK || !strings.Contains(out, fmt.Sprintf("* %d: ", n)) {
+			t.Errorf("%d is not in\n%s", n, out)
+		}
 	}
 }
 
@@ -234,7 +279,7 @@ func TestStartScript(t *testing.T) {
 		"start":         {[]string{"start"}, manager{}, 0, "Starting zookeeper ... STARTED\n", "Using config: /etc/zabd/zoo.cfg"},
 		"twice":         {[]string{"start"}, manager{running: true}, 1, "Starting zookeeper ... already running as process 42.\n", ""},
 		"failing":       {[]string{"start"}, manager{refuses: true}, 1, "Starting zookeeper ... FAILED TO START\n", "Job failed."},
-		"another file":  {[]string{"--config", "/x", "start", "y.cfg"}, manager{}, 1, "Starting zookeeper ... FAILED TO START\n", "for /x/y.cfg there is start-foreground"},
+		"another file":  {[]string{"--config", "/x", "start", "y.cfg"}, manager{}, 1, "Starting zookeeper ... FAILED TO START\n", "open /x/y.cfg: no such file"},
 		"stop":          {[]string{"stop"}, manager{running: true}, 0, "Stopping zookeeper ... STOPPED\n", ""},
 		"stop in vain":  {[]string{"stop"}, manager{}, 0, "Stopping zookeeper ... no zookeeper to stop (zabd.service does not run)\n", ""},
 		"restart":       {[]string{"restart"}, manager{running: true}, 0, "Restarting zookeeper ... STARTED\n", ""},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -20,11 +21,12 @@ import (
 const (
 	startScript = "zkServer.sh"
 	unit        = "zabd.service"
-	program     = "/usr/bin/zabd"
+	usualServer = "/usr/bin/zabd"
 	zooKeeper   = "3.9.5" // the version whose behaviour is served
 )
 
-// script is a call of zkServer.sh: ZooKeeper's words, and systemd's deeds.
+// script is a call of zkServer.sh: ZooKeeper's words, and systemd's deeds where it runs zabd.service with the file that is
+// meant. Elsewhere the server is a process in the background, as ZooKeeper's script has it.
 type script struct {
 	Surroundings
 	config string
@@ -102,19 +104,23 @@ func (x script) pid() int {
 	return n
 }
 
-// others refuses what the unit cannot do: it has one configuration file.
-func (x script) others() error {
-	if x.config == defaultConfig {
-		return nil
+// byUnit tells whether the service manager runs the server: the unit has one configuration file.
+func (x script) byUnit() bool { return x.Booted() && x.config == defaultConfig }
+
+// inBackground has a server that no unit runs do something.
+func (x script) inBackground(what string, do func(*background) int) int {
+	b, err := x.background()
+	if err != nil {
+		x.say("FAILED TO %s\n", what)
+		return x.fail(err)
 	}
-	return fmt.Errorf("%s serves %s; for %s there is start-foreground", unit, defaultConfig, x.config)
+	return do(b)
 }
 
 func (x script) start() int {
 	x.say("Starting zookeeper ... ")
-	if err := x.others(); err != nil {
-		x.say("FAILED TO START\n")
-		return x.fail(err)
+	if !x.byUnit() {
+		return x.inBackground("START", (*background).start)
 	}
 	if n := x.pid(); n != 0 {
 		x.say("already running as process %d.\n", n)
@@ -130,6 +136,9 @@ func (x script) start() int {
 
 func (x script) stop() int {
 	x.say("Stopping zookeeper ... ")
+	if !x.byUnit() {
+		return x.inBackground("STOP", (*background).stop)
+	}
 	if x.pid() == 0 {
 		x.say("no zookeeper to stop (%s does not run)\n", unit)
 		return exit.OK
@@ -142,14 +151,16 @@ func (x script) stop() int {
 	return exit.OK
 }
 
-// restart is not a stop and a start: systemd keeps the client port open in between.
+// restart of the unit is not a stop and a start: systemd keeps the client port open in between.
 func (x script) restart() int {
-	x.say("Restarting zookeeper ... ")
-	err := x.others()
-	if err == nil {
-		err = x.systemctl("restart", unit)
+	if !x.byUnit() {
+		if code := x.stop(); code != exit.OK {
+			return code
+		}
+		return x.start()
 	}
-	if err != nil {
+	x.say("Restarting zookeeper ... ")
+	if err := x.systemctl("restart", unit); err != nil {
 		x.say("FAILED TO START\n")
 		return x.fail(err)
 	}
@@ -189,13 +200,22 @@ func (x script) version() int {
 }
 
 func (x script) printCmd() int {
-	x.say("%q --config %q\n", program, x.config)
+	x.say("%q --config %q\n", x.program(), x.config)
 	return exit.OK
 }
 
 func (x script) foreground() int {
-	err := x.Become(program, []string{program, "--config", x.config}, x.Env)
-	return x.fail(fmt.Errorf("%s: %w", program, err))
+	err := x.Become(x.program(), []string{x.program(), "--config", x.config}, x.Env)
+	return x.fail(fmt.Errorf("%s: %w", x.program(), err))
+}
+
+// program is the server's.
+func (x script) program() string { return cmp.Or(x.Server, usualServer) }
+
+// booted tells whether systemd runs this host (sd_booted(3)).
+func booted() bool {
+	st, err := os.Lstat("/run/systemd/system")
+	return err == nil && st.IsDir()
 }
 
 // run runs a program.
