@@ -140,7 +140,11 @@ func (b *bench) run(ctx context.Context) (runs []measured, err error) {
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
 		defer cancel()
 		bar.begin("removing nodes")
-		err = errors.Join(err, b.site.Remove(clean, b.servers[0], bar.at))
+		removed := b.site.Remove(clean, b.servers[0], bar.at)
+		if ctx.Err() != nil {
+			err = errors.New("interrupted")
+		}
+		err = errors.Join(err, removed)
 	}()
 	for _, shape := range b.shapes {
 		for _, op := range b.ops {
