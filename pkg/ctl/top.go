@@ -62,7 +62,7 @@ func (o *options) top(ctx context.Context, every time.Duration, count int) {
 	defer tick.Stop()
 	var before *overview.Ensemble
 	for n := 1; ; n++ {
-		now := overview.Ask(ctx, targets)
+		now := askFor(ctx, targets, max(every, leastPatience))
 		if ctx.Err() != nil {
 			return
 		}
@@ -82,6 +82,15 @@ func (o *options) top(ctx context.Context, every time.Duration, count int) {
 			return
 		}
 	}
+}
+
+// leastPatience is for how long top waits for a server at least: a host that is cut off must not hold up the others.
+const leastPatience = time.Second
+
+func askFor(ctx context.Context, targets []overview.Target, within time.Duration) *overview.Ensemble {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	return overview.Ask(ctx, targets)
 }
 
 func (o *options) showTop(before, now *overview.Ensemble) {

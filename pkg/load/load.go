@@ -168,13 +168,13 @@ func (w *worker) run(end time.Time) error {
 	for {
 		if len(out) > 0 {
 			if _, err := w.nc.Write(out); err != nil {
-				return fmt.Errorf("load: write: %w", err)
+				return fmt.Errorf("load: %v: write: %w", w.nc.RemoteAddr(), err)
 			}
 			out = out[:0]
 		}
 		n, err := w.nc.Read(in[have:])
 		if err != nil {
-			return fmt.Errorf("load: read: %w", err)
+			return fmt.Errorf("load: %v: read: %w", w.nc.RemoteAddr(), err)
 		}
 		have += n
 		now = time.Now()
