@@ -288,6 +288,20 @@ func TestFindings(t *testing.T) {
 	})
 }
 
+// TestAFileThatHasChangedSinceTheStartIsFound: what the server runs by is asked at its control socket where conf is not allowed.
+func TestAFileThatHasChangedSinceTheStartIsFound(t *testing.T) {
+	t.Parallel()
+	control := filepath.Join(t.TempDir(), "c")
+	address := lone(t, 1, "controlSocket="+control, "maxClientCnxns=70")
+	awaitServing(t, address)
+	cfg := config.Default().Complete()
+	s := &Subject{Config: &cfg, Targets: []overview.Target{{ID: 1, Address: address, Control: overview.NewControl(control, "/commands")}}, Host: host(t)}
+	r := Examine(t.Context(), s)
+	if _, ok, all := found(r, "equal", "server 1", "maxClientCnxns is 70, and 60 here"); !ok || strings.Contains(all, "tickTime") {
+		t.Errorf("%s%q", all, r.Skipped)
+	}
+}
+
 // swapped has the kernel say that a part of the server is not in memory.
 func swapped(s *Subject) {
 	pid, err := s.Targets[0].Control.Process()

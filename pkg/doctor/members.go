@@ -3,6 +3,7 @@ package doctor
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -42,6 +43,9 @@ func (x *examination) members(ctx context.Context) {
 			if err != nil {
 				x.skip(fmt.Sprintf("%s: its id and settings were not compared: %v", s.Name(), err))
 				return
+			}
+			if t.conf == nil && x.Targets[i].Control != nil {
+				t.conf = running(ctx, x.Targets[i].Control)
 			}
 			all[i] = t
 		})
@@ -83,6 +87,18 @@ func talk(ctx context.Context, address string) (*told, error) {
 	return t, nil
 }
 
+// running returns what the control socket tells of the settings that the server runs by; nil = it does not answer.
+func running(ctx context.Context, c *overview.Control) map[string]string {
+	var conf struct {
+		TickTime       json.Number `json:"tick_time"`
+		MaxClientCnxns json.Number `json:"max_client_cnxns"`
+	}
+	if c.Command(ctx, "configuration", &conf) != nil {
+		return nil
+	}
+	return map[string]string{"tickTime": conf.TickTime.String(), "maxClientCnxns": conf.MaxClientCnxns.String()}
+}
+
 // ids finds servers that open sessions in the name of another.
 func (x *examination) ids(all []*told) {
 	holders := make(map[int64][]string)
@@ -101,7 +117,7 @@ func (x *examination) ids(all []*told) {
 		}
 	}
 	for i, t := range all {
-		if want := x.Targets[i].ID; t != nil && want != 0 && t.id != want && len(holders[t.id]) == 1 {
+		if want := x.Targets[i].ID; t != nil && len(x.Targets) > 1 && want != 0 && t.id != want && len(holders[t.id]) == 1 {
 			x.find(Finding{
 				"myid", Error, fmt.Sprintf("server %d", want), fmt.Sprintf("at %s answers server %d", x.Targets[i].Address, t.id),
 				"put the server line or dataDir/myid right: they must name the same host",
