@@ -239,6 +239,9 @@ func (x *examination) swapped() {
 		return
 	}
 	pid, err := x.Targets[x.Own].Control.Process()
+	if errors.Is(err, os.ErrNotExist) { // ZooKeeper has no control socket
+		return
+	}
 	if err != nil {
 		x.skip("the server's process: " + reason(err))
 		return

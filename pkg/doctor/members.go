@@ -103,7 +103,7 @@ func running(ctx context.Context, c *overview.Control) map[string]string {
 func (x *examination) ids(all []*told) {
 	holders := make(map[int64][]string)
 	for i, t := range all {
-		if t != nil && t.id != 0 {
+		if t != nil && t.id != 0 && !slices.Contains(holders[t.id], x.Targets[i].Address) {
 			holders[t.id] = append(holders[t.id], x.Targets[i].Address)
 		}
 	}
@@ -120,7 +120,7 @@ func (x *examination) ids(all []*told) {
 		if want := x.Targets[i].ID; t != nil && len(x.Targets) > 1 && want != 0 && t.id != want && len(holders[t.id]) == 1 {
 			x.find(Finding{
 				"myid", Error, fmt.Sprintf("server %d", want), fmt.Sprintf("at %s answers server %d", x.Targets[i].Address, t.id),
-				"put the server line or dataDir/myid right: they must name the same host",
+				"put the server line or dataDir/myid right: they must name the same host, and a client port that is not clientPort stands in the line, behind a semicolon",
 			})
 		}
 	}
