@@ -42,16 +42,7 @@ func TestZabctlOperatesZooKeeper(t *testing.T) {
 	e.begin()
 	e.settle()
 	own := e.members[0]
-	text, err := os.ReadFile(own.cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	listed := string(text) // with the client ports in the server lines, for those who ask all servers
-	for _, m := range e.members {
-		listed = regexp.MustCompile(fmt.Sprintf(`(?m)^server\.%d=.*$`, m.id)).ReplaceAllString(listed, "$0;"+m.addr)
-	}
-	cfg := filepath.Join(t.TempDir(), "zoo.cfg")
-	writeFile(t, cfg, listed)
+	cfg := withClientPorts(t, e)
 	t.Run("status", func(t *testing.T) {
 		code, out, said := zabctl("zabctl", "--config", cfg, "status", "-o", "json")
 		var st operated
@@ -108,6 +99,21 @@ func TestZabctlOperatesZooKeeper(t *testing.T) {
 			t.Errorf("exit code %d\n%s", code, out)
 		}
 	})
+}
+
+// withClientPorts returns the first member's zoo.cfg with the client ports in the server lines, for who asks all servers.
+func withClientPorts(t *testing.T, e *ensemble) string {
+	t.Helper()
+	text, err := os.ReadFile(e.members[0].cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range e.members {
+		text = regexp.MustCompile(fmt.Sprintf(`(?m)^server\.%d=.*$`, m.id)).ReplaceAll(text, []byte("$0;"+m.addr))
+	}
+	cfg := filepath.Join(t.TempDir(), "zoo.cfg")
+	writeFile(t, cfg, string(text))
+	return cfg
 }
 
 // sameScript compares what ZooKeeper's zkServer.sh and ours print for status.
