@@ -9,7 +9,7 @@ import (
 	"github.com/zabd/zabd/pkg/config"
 )
 
-// configCommand has the settings' own verbs, check and show.
+// configCommand has the settings' own verbs, check and show. Without one of these it is zkCli's command of that name.
 func (o *options) configCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "config", Short: "Check and show settings", Args: cobra.NoArgs, RunE: help}
 	check := &cobra.Command{
