@@ -98,6 +98,7 @@ func TestPathsAreCompleted(t *testing.T) {
 	for _, path := range []string{"/alpha", "/alphabet", "/beta"} {
 		call(t, Surroundings{}, "zabctl", "create", "--server", addr, path)
 	}
+	// What the shells' completion scripts call.
 	_, out, _ := call(t, Surroundings{}, "zabctl", "__complete", "get", "--server", addr, "/al")
 	if !strings.HasPrefix(out, "/alpha\n/alphabet\n:") {
 		t.Errorf("completions: %q", out)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -64,6 +65,9 @@ func (s *Shell) painted() string {
 	return bold + strings.TrimSuffix(s.Prompt(), " ") + plain + " "
 }
 
+// mostShown is how many of the words that a word may become are listed.
+const mostShown = 100
+
 // Complete completes the word before the cursor as far as it is certain, and lists what it may become if it is not.
 func (s *Shell) Complete(ctx context.Context, line string, at int) (newLine string, newAt int, ok bool) {
 	start := strings.LastIndexAny(line[:at], " \t") + 1
@@ -81,7 +85,11 @@ func (s *Shell) Complete(ctx context.Context, line string, at int) (newLine stri
 		common = common[:len(common)-1]
 	}
 	if len(found) > 1 && start+len(common) == at {
-		s.say("%s", strings.Join(found, "  "))
+		more := ""
+		if n := len(found) - mostShown; n > 0 {
+			found, more = found[:mostShown], fmt.Sprintf("  and %d more", n)
+		}
+		s.say("%s%s", strings.Join(found, "  "), more)
 		return "", 0, false
 	}
 	if len(found) == 1 && common[0] != '/' {
