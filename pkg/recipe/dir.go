@@ -62,7 +62,7 @@ func (d dir) again(ctx context.Context, f func() error) error {
 func (d dir) make(ctx context.Context) error {
 	for {
 		err := d.again(ctx, func() error {
-			_, _, err := d.c.Create(ctx, d.path, nil, d.kind, d.acl...)
+			_, _, err := d.c.Create(ctx, d.path, []byte{}, d.kind, d.acl...) // kazoo's counter trips over data that are null
 			return err
 		})
 		switch {

@@ -23,8 +23,8 @@
 // # Losing connections
 //
 // A create whose answer is lost may have happened. Nodes of contenders carry a GUID in their names, as Curator's do, so that
-// their maker finds them again after a reconnect and never waits behind himself. What cannot be told apart is told: Counter.Add and
-// the queues return the client's "may have happened" error then, and do not try again on their own.
+// their maker finds them again after a reconnect and never waits behind himself; queues keep receipts. What cannot be told
+// apart is told: Counter.Add and Update return the client's UncertainError then, and do not try again on their own.
 //
 // Nobody is woken in vain: each waits for one other node, and a release of a lock notifies one waiter, however many there
 // are. A caller that gives up (its context ends) returns at once; its node is removed in the background.

@@ -158,7 +158,7 @@ func awaitContenders(t *testing.T, m *Mutex, n int) {
 	for {
 		names, changed, err := m.at.listW(t.Context())
 		must(t, err)
-		if len(names) == n {
+		if len(line(names)) == n {
 			return
 		}
 		<-changed

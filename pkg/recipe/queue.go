@@ -21,7 +21,8 @@ func NewQueue(c *client.Client, path string, o Options) *Queue {
 	return &Queue{newStore(c, path, "qn-", o)}
 }
 
-// Put puts an item in. An error that says so leaves open whether it has happened.
+// Put puts an item in, once, through lost connections too. If the session ends, or ctx, before it is known whether it is
+// in, the error says that it may have happened.
 func (q *Queue) Put(ctx context.Context, data []byte) error { return q.put(ctx, "qn-", data) }
 
 // The priorities of a PriorityQueue.
@@ -47,7 +48,7 @@ func (e PriorityError) Error() string {
 	return fmt.Sprintf("recipe: priority %d is not between %d and %d", int(e), FirstPriority, LastPriority)
 }
 
-// Put puts an item in, FirstPriority to LastPriority. An error that says so leaves open whether it has happened.
+// Put puts an item in, FirstPriority to LastPriority, once, as Queue.Put.
 func (q *PriorityQueue) Put(ctx context.Context, priority int, data []byte) error {
 	if priority < FirstPriority || priority > LastPriority {
 		return PriorityError(priority)
@@ -55,23 +56,24 @@ func (q *PriorityQueue) Put(ctx context.Context, priority int, data []byte) erro
 	return q.put(ctx, fmt.Sprintf("entry-%03d-", priority), data)
 }
 
-// A store is the items of a queue, and those who wait for one. They stand in line beside the items, at a lock whose holder
-// alone watches: an item that is put in wakes one.
+// A store is the items of a queue, and beside them a directory of its clients: those who wait for an item stand in line there, and
+// the first alone watches the items, so that one that is put in wakes one; and there are the receipts of what is put in and taken.
 type store struct {
 	dir
-	mark    string // that the names of items begin with
-	waiting contest
+	mark     string // that the names of items begin with
+	waiting  contest
+	receipts *receipts
 }
 
 func newStore(c *client.Client, path, mark string, o Options) store {
 	o.Layout = Curator
-	return store{dir{c, path, o.ACL, client.ModeContainer}, mark, newContest(c, path+"-waiting", o)}
+	waiting := newContest(c, path+"-clients", o)
+	return store{dir{c, path, o.ACL, client.ModeContainer}, mark, waiting, &receipts{dir: waiting.dir}}
 }
 
 func (s store) put(ctx context.Context, name string, data []byte) error {
 	return s.made(ctx, func() error {
-		_, _, err := s.c.Create(ctx, s.in(name), data, client.ModePersistentSequential, s.acl...)
-		return err
+		return s.receipts.once(ctx, func(t *client.Txn) { t.Create(s.in(name), data, client.ModePersistentSequential, s.acl...) })
 	})
 }
 
@@ -81,8 +83,7 @@ func (s store) Len(ctx context.Context) (int, error) {
 	return len(s.order(names)), err
 }
 
-// TryTake takes an item; ok is false where Take would wait. With an item, an error that says so leaves open whether another
-// has taken it too.
+// TryTake takes an item; ok is false where Take would wait. As for errors, it is as Take.
 func (s store) TryTake(ctx context.Context) (data []byte, ok bool, err error) {
 	names, err := s.list(ctx)
 	if err != nil {
@@ -91,8 +92,8 @@ func (s store) TryTake(ctx context.Context) (data []byte, ok bool, err error) {
 	return s.first(ctx, names)
 }
 
-// Take waits until there is an item, and takes it. With an item, an error that says so leaves open whether another has
-// taken it too.
+// Take waits until there is an item, and takes it. It is taken once, through lost connections too. Only where the session ends, or
+// ctx, before it is known whether it was this call that took the item, the item comes with an error that says so: another may have it as well.
 func (s store) Take(ctx context.Context) ([]byte, error) {
 	if data, ok, err := s.TryTake(ctx); ok || err != nil {
 		return data, err
@@ -141,30 +142,14 @@ func (s store) first(ctx context.Context, names []string) (data []byte, ok bool,
 	return nil, false, nil
 }
 
-// take deletes an item; ok is false if another did. If its answer was lost and the item is gone, it has most likely
-// been deleted by this: the item is given out with the error, rather than lost.
+// take deletes an item; ok is false if another did. If it cannot be known who did, the item is given out with the error,
+// rather than lost.
 func (s store) take(ctx context.Context, name string) (ok bool, err error) {
-	for {
-		err := s.c.Delete(ctx, s.in(name), -1)
-		switch {
-		case err == nil:
-			return true, nil
-		case errors.Is(err, client.ErrNoNode):
-			return false, nil
-		case ctx.Err() != nil || !passing(err):
-			return client.Uncertain(err), err
-		}
-		if client.Uncertain(err) {
-			if syncErr := s.again(ctx, func() error { return s.c.Sync(ctx, s.path) }); syncErr != nil {
-				return true, err
-			}
-			if _, there, lookErr := s.exists(ctx, name); lookErr != nil || !there {
-				return true, err
-			}
-		} else if err := s.c.Connected(ctx); err != nil {
-			return false, err
-		}
+	err = s.receipts.once(ctx, func(t *client.Txn) { t.Delete(s.in(name), client.AnyVersion) })
+	if errors.Is(err, client.ErrNoNode) {
+		return false, nil
 	}
+	return err == nil || client.Uncertain(err), err
 }
 
 // order returns the names of items, the first to be taken first.

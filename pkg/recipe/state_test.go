@@ -76,6 +76,26 @@ func TestNothingIsCountedTwice(t *testing.T) {
 	})
 }
 
+// TestItemsAreHandedOverOnce: whatever is lost, an item that is put in comes out once.
+func TestItemsAreHandedOverOnce(t *testing.T) {
+	t.Parallel()
+	addr := serve(t)
+	view := connect(t, addr, client.Options{})
+	eachLoss(t, addr, func(t *testing.T, c *client.Client, root string) {
+		q, behind := NewQueue(c, root, Options{}), NewQueue(view, root, Options{})
+		must(t, q.Put(t.Context(), []byte("a")))
+		must(t, behind.Put(t.Context(), []byte("b")))
+		for _, want := range []string{"a", "b"} {
+			if item := got[[]byte](t)(q.Take(t.Context())); string(item) != want {
+				t.Fatalf("took %q, want %q", item, want)
+			}
+		}
+		if n := got[int](t)(behind.Len(t.Context())); n != 0 {
+			t.Fatalf("%d items are left", n)
+		}
+	})
+}
+
 // TestIDsAreGivenOnce, by sequences and by blocks, whoever asks and whatever is lost.
 func TestIDsAreGivenOnce(t *testing.T) {
 	t.Parallel()
