@@ -16,21 +16,6 @@ import (
 	"github.com/zabd/zabd/pkg/proto"
 )
 
-func ourClient(t *testing.T, servers string, o client.Options) *client.Client {
-	t.Helper()
-	c, err := client.New(servers, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := c.Connected(ctx); err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 // TestOurClient has package client do every operation with zabd and with ZooKeeper 3.8.0.
 func TestOurClient(t *testing.T) {
 	t.Parallel()
@@ -100,21 +85,34 @@ func ourOperations(t *testing.T, s *server) {
 	if _, _, err := c.Reconfig(ctx, "", "1", "", -1); !errors.Is(err, client.ErrReconfigDisabled) {
 		t.Errorf("Reconfig = %v", err)
 	}
-	r, err := c.Txn().Check("/box", 1).Create("/t-", nil, client.ModePersistentSequential).Set("/box", nil, 1).Delete("/ttl", -1).Commit(ctx)
-	no(err)
-	is([]any{r[1].Path, r[2].Stat.Version}, "[/t-0000000003 2]")
-	var failed *client.TxnError
-	if _, err = c.Txn().Delete("/t-0000000003", 0).Delete("/none", 0).Commit(ctx); !errors.As(err, &failed) || failed.Index != 1 || !errors.Is(err, client.ErrNoNode) {
-		t.Errorf("Commit = %v", err)
-	}
-	r, err = c.Reads().Get("/box").Get("/none").Children("/").Do(ctx)
-	no(err)
-	is([]any{r[0].Stat.Version, errors.Is(r[1].Err, client.ErrNoNode), len(r[2].Names)}, "[2 true 3]")
+	ourTransactions(t, c)
 	no(c.Delete(ctx, "/t-0000000003", 0))
 	no(c.Close())
 	_, ok, err := root.Exists(ctx, "/ours/s-0000000000")
 	no(err)
 	is(ok, false)
+}
+
+func ourTransactions(t *testing.T, c *client.Client) {
+	ctx := t.Context()
+	r, err := c.Txn().Check("/box", 1).Create("/t-", nil, client.ModePersistentSequential).Set("/box", nil, 1).Delete("/ttl", -1).Commit(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r[1].Path != "/t-0000000003" || r[2].Stat.Version != 2 {
+		t.Errorf("Commit = %+v", r)
+	}
+	var failed *client.TxnError
+	if _, err = c.Txn().Delete("/t-0000000003", 0).Delete("/none", 0).Commit(ctx); !errors.As(err, &failed) || failed.Index != 1 || !errors.Is(err, client.ErrNoNode) {
+		t.Errorf("Commit = %v", err)
+	}
+	r, err = c.Reads().Get("/box").Get("/none").Children("/").Do(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r[0].Stat.Version != 2 || !errors.Is(r[1].Err, client.ErrNoNode) || len(r[2].Names) != 3 {
+		t.Errorf("Reads = %+v", r)
+	}
 }
 
 func ourWatches(t *testing.T, s *server) {
@@ -186,7 +184,7 @@ func countUp(t *testing.T, e *ensemble) {
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for i := range 4 {
-		k := &counter{c: ourClient(t, e.addrs(), client.Options{Timeout: longSession}), path: fmt.Sprintf("/counter-%d", i)}
+		k := &counter{c: ourClient(t, e.addrs(), client.Options{}), path: fmt.Sprintf("/counter-%d", i)}
 		if _, _, err := k.c.Create(ctx, k.path, nil, client.ModeEphemeral); err != nil {
 			t.Fatal(err)
 		}
@@ -198,7 +196,7 @@ func countUp(t *testing.T, e *ensemble) {
 			}
 		})
 	}
-	w := ourClient(t, e.addrs(), client.Options{Timeout: longSession})
+	w := ourClient(t, e.addrs(), client.Options{})
 	seen := make(chan int32, 1)
 	go follow(ctx, e, w, counters[0].path, stop, seen)
 	for i := range 3 {
