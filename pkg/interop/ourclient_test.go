@@ -181,7 +181,7 @@ func countUp(t *testing.T, e *ensemble) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
 	defer cancel()
 	var counters []*counter
-	stop := make(chan struct{})
+	stop, counted := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
 	for i := range 4 {
 		k := &counter{c: ourClient(t, e.addrs(), client.Options{}), path: fmt.Sprintf("/counter-%d", i)}
@@ -198,7 +198,7 @@ func countUp(t *testing.T, e *ensemble) {
 	}
 	w := ourClient(t, e.addrs(), client.Options{})
 	seen := make(chan int32, 1)
-	go follow(ctx, e, w, counters[0].path, stop, seen)
+	go follow(ctx, e, w, counters[0].path, counted, seen)
 	for i := range 3 {
 		m := e.members[i]
 		e.kill(m)
@@ -210,6 +210,7 @@ func countUp(t *testing.T, e *ensemble) {
 	}
 	close(stop)
 	wg.Wait()
+	close(counted)
 	e.check()
 	uncertain := 0
 	for _, k := range counters {
@@ -265,8 +266,8 @@ func (k *counter) run(ctx context.Context, stop <-chan struct{}) error {
 	}
 }
 
-// follow reads a node again whenever its watch fires, and sends the last version once the counting has stopped.
-func follow(ctx context.Context, e *ensemble, c *client.Client, path string, stop <-chan struct{}, last chan<- int32) {
+// follow reads a node again whenever its watch fires, and sends the last version when all is counted.
+func follow(ctx context.Context, e *ensemble, c *client.Client, path string, counted <-chan struct{}, last chan<- int32) {
 	for {
 		_, st, fired, err := c.GetW(ctx, path)
 		if err != nil {
@@ -276,7 +277,7 @@ func follow(ctx context.Context, e *ensemble, c *client.Client, path string, sto
 		select {
 		case <-fired:
 			continue
-		case <-stop:
+		case <-counted:
 		}
 		// The last change may be on its way.
 		if err := c.Sync(ctx, path); err != nil {
