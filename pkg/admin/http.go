@@ -28,6 +28,9 @@ type Operator interface {
 	Authorize(scheme, credential, remote string) error
 	// Snapshot writes the tree to a file, which the caller closes.
 	Snapshot() (*Snapshot, error)
+	// Restore goes on with the tree of a snapshot that r gives, and returns the zxid that it is of. An error says that nothing
+	// has changed; ErrNotHere is one.
+	Restore(r io.Reader) (zxid uint64, err error)
 	// Shed closes connections of clients, about so many of a hundred, and returns how many.
 	Shed(percentage int) int
 	// Ready is nil if clients are served: the server is in its quorum, and caught up.
@@ -42,6 +45,9 @@ var (
 	ErrNotAuthorized    = errors.New("admin: not authorized")
 )
 
+// ErrNotHere says that a server cannot do what another could.
+var ErrNotHere = errors.New("admin: not by this server")
+
 // Snapshot is one that has just been written.
 type Snapshot struct {
 	Zxid uint64
@@ -49,7 +55,7 @@ type Snapshot struct {
 	io.ReadCloser
 }
 
-// HTTP answers the commands. Stats counts what becomes of snapshots; it belongs to the registry.
+// HTTP answers the commands. Stats counts what becomes of snapshots and restores; it belongs to the registry.
 type HTTP struct {
 	Source          Operator
 	Registry        *metrics.Registry
@@ -59,15 +65,21 @@ type HTTP struct {
 	CommandURL      string        // "/commands"
 	SnapshotEnabled bool          // admin.snapshot.enabled
 	SnapshotEvery   time.Duration // the shortest time between two snapshots over TCP
+	RestoreEnabled  bool          // admin.restore.enabled
+	RestoreEvery    time.Duration // likewise between two restores
+	Patience        time.Duration // for the next bytes of a snapshot that is being restored
 
-	mu           sync.Mutex // guards what follows
-	lastSnapshot time.Time
+	mu         sync.Mutex // guards what follows
+	snapshotAt time.Time
+	restoreAt  time.Time
 }
 
 // Stats counts by ZooKeeper's names.
 type Stats struct {
 	SnapshotErrors  metrics.Counter `metric:"snapshot_error_count"`
 	SnapshotLimited metrics.Counter `metric:"snapshot_rate_limited_count"`
+	RestoreErrors   metrics.Counter `metric:"restore_error_count"`
+	RestoreLimited  metrics.Counter `metric:"restore_rate_limited_count"`
 }
 
 // Handler returns what answers on a port. local: it is the control socket, whose file's mode says who may ask; they may
@@ -200,10 +212,40 @@ func (c *call) permitted() bool {
 	return false
 }
 
-// restore is refused. ZooKeeper restores into memory alone, so that a restart brings back what was there, with later
-// txns on top.
+// restore goes on with the tree that the body holds.
 func (c *call) restore() {
-	c.fail(http.StatusServiceUnavailable, "restore is not in this release: stop the servers and put the snapshot into their dataDir")
+	switch {
+	case !c.RestoreEnabled:
+		c.status = http.StatusServiceUnavailable
+		return
+	case !c.local && c.tooSoon(&c.restoreAt, c.RestoreEvery):
+		c.Stats.RestoreLimited.Add(1)
+		c.status = http.StatusTooManyRequests
+		return
+	}
+	zxid, err := c.Source.Restore(awaited{c.r.Body, http.NewResponseController(c.w), c.Patience})
+	switch {
+	case errors.Is(err, ErrNotHere):
+		c.fail(http.StatusServiceUnavailable, err.Error())
+	case err != nil:
+		c.Stats.RestoreErrors.Add(1)
+		c.fail(http.StatusInternalServerError, err.Error())
+	default:
+		c.answer.put("last_zxid", zxid)
+	}
+}
+
+// awaited is a body that ends when its client sends nothing for too long, however long the whole takes.
+type awaited struct {
+	io.Reader
+	control *http.ResponseController
+	within  time.Duration
+}
+
+// Read implements io.Reader.
+func (a awaited) Read(p []byte) (int, error) {
+	_ = a.control.SetReadDeadline(time.Now().Add(a.within)) // a recorder has none
+	return a.Reader.Read(p)
 }
 
 func (c *call) snapshot() {
@@ -211,7 +253,7 @@ func (c *call) snapshot() {
 	case !c.SnapshotEnabled:
 		c.status = http.StatusServiceUnavailable
 		return
-	case !c.local && c.tooSoon():
+	case !c.local && c.tooSoon(&c.snapshotAt, c.SnapshotEvery):
 		c.Stats.SnapshotLimited.Add(1)
 		c.status = http.StatusTooManyRequests
 		return
@@ -238,15 +280,15 @@ func (c *call) snapshot() {
 	}
 }
 
-// tooSoon tells whether the last snapshot was too short a time ago; else this one is the last.
-func (h *HTTP) tooSoon() bool {
+// tooSoon tells whether the last one was too short a time ago; else this one is the last.
+func (h *HTTP) tooSoon(last *time.Time, every time.Duration) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
-	if !h.lastSnapshot.IsZero() && now.Sub(h.lastSnapshot) < h.SnapshotEvery {
+	if !last.IsZero() && now.Sub(*last) < every {
 		return true
 	}
-	h.lastSnapshot = now
+	*last = now
 	return false
 }
 

@@ -18,7 +18,7 @@ const manual = "../../docs/admin.md"
 var shownBy = map[string]string{
 	"crst": "TestResets", "srst": "TestResets", "stmk": "TestTraceMask", "gtmk": "TestTraceMask",
 	"cons": "TestSessionIdsStayHidden", "dump": "TestSessionIdsStayHidden", "wchc": "TestSessionIdsStayHidden", "wchp": "TestSessionIdsStayHidden",
-	"snapshot": "TestGuardedCommandsAnswerAsZooKeeper", "restore": "TestNothingChangesOverTCPWithoutAuthentication",
+	"snapshot": "TestGuardedCommandsAnswerAsZooKeeper", "restore": "TestGuardedCommandsAnswerAsZooKeeper",
 	"shed_connections": "TestShedRefusesNonsense", "initial_configuration": "TestSessionIdsOnlyOnTheControlSocket",
 	"connections": "TestSessionIdsOnlyOnTheControlSocket", "watches": "TestSessionIdsOnlyOnTheControlSocket",
 }

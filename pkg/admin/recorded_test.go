@@ -210,6 +210,14 @@ func (r *recorded) Authorize(scheme, credential, _ string) error {
 	return nil
 }
 
+func (r *recorded) Restore(body io.Reader) (uint64, error) {
+	b, err := io.ReadAll(body)
+	if err != nil || string(b) != golden("streamed-snapshot.bin") {
+		return 0, errors.New("no snapshot")
+	}
+	return 4, nil
+}
+
 func (r *recorded) Snapshot() (*Snapshot, error) {
 	body := golden("streamed-snapshot.bin")
 	return &Snapshot{Zxid: 4, Size: int64(len(body)), ReadCloser: io.NopCloser(strings.NewReader(body))}, nil

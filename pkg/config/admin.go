@@ -15,6 +15,7 @@ type Admin struct {
 	AdminIdleTimeout     time.Duration
 	AdminCommandURL      string
 	AdminSnapshotEnabled bool
+	AdminRestoreEnabled  bool
 	// AdminRateLimit is what admin.rateLimiterIntervalInMS says. Between two snapshots ZooKeeper counts it in microseconds,
 	// and so do we: a backup that runs every minute must go on.
 	AdminRateLimit time.Duration
@@ -30,7 +31,7 @@ type Admin struct {
 func defaultAdmin() Admin {
 	return Admin{
 		AdminAddress: "127.0.0.1", AdminPort: 8080, AdminIdleTimeout: 30 * time.Second, AdminCommandURL: "/commands",
-		AdminSnapshotEnabled: true, AdminRateLimit: 5 * time.Minute,
+		AdminSnapshotEnabled: true, AdminRestoreEnabled: true, AdminRateLimit: 5 * time.Minute,
 		MetricsClass: usualMetricsClass, MetricsHost: "127.0.0.1", MetricsPort: 7000,
 	}
 }

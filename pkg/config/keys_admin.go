@@ -46,7 +46,7 @@ var adminKeys = []key{
 	},
 	{
 		name: "admin.rateLimiterIntervalInMS", takes: millis(func(c *Config) *time.Duration { return &c.AdminRateLimit }, 0), def: "300000",
-		effect: "So many microseconds must lie between two snapshots over TCP, as in ZooKeeper, whatever the name says.", test: "pkg/daemon.TestAdminPorts",
+		effect: "So many milliseconds must lie between two restores over TCP, and so many microseconds between two snapshots, as in ZooKeeper.", test: "pkg/daemon.TestAdminPorts",
 	},
 	{
 		name: "admin.snapshot.enabled", takes: yesNo(func(c *Config) *bool { return &c.AdminSnapshotEnabled }), def: "true",
@@ -60,8 +60,8 @@ var adminKeys = []key{
 	},
 	laterHTTP("admin.needClientAuth", "false"),
 	{
-		name: "admin.restore.enabled", takes: later("the command restore", "true"), def: "true",
-		effect: "The command restore is refused in this release.", test: "pkg/config.TestKeysOfLaterReleases",
+		name: "admin.restore.enabled", takes: yesNo(func(c *Config) *bool { return &c.AdminRestoreEnabled }), def: "true",
+		effect: "The command restore, of a server alone.", test: "pkg/daemon.TestRestoreAsTheSettingsSay",
 	},
 	{
 		name: "metricsProvider.className", takes: text(func(c *Config) *string { return &c.MetricsClass }), def: usualMetricsClass,

@@ -88,7 +88,6 @@ ssl.quorum.clientAuth=none
 ssl.quorum.handshakeDetectionTimeoutMillis=1
 admin.portUnification=true
 admin.needClientAuth=true
-admin.restore.enabled=false
 metricsProvider.httpsPort=7002
 metricsProvider.prometheusMetricsSummaryRotateIntervalSeconds=1
 metricsProvider.ssl.keyStore.location=x

@@ -81,7 +81,8 @@ func (s *Server) serveAdmin() {
 	h := &admin.HTTP{
 		Source: s, Registry: s.registry, Trace: s.words.Load().Trace, Aliases: s.words.Load().Aliases, Stats: &s.adminStats,
 		CommandURL: cfg.AdminCommandURL, SnapshotEnabled: cfg.AdminSnapshotEnabled,
-		SnapshotEvery: cfg.AdminRateLimit / 1000, // see config.Admin
+		SnapshotEvery:  cfg.AdminRateLimit / 1000, // see config.Admin
+		RestoreEnabled: cfg.AdminRestoreEnabled, RestoreEvery: cfg.AdminRateLimit, Patience: cfg.AdminIdleTimeout,
 	}
 	metrics := http.NewServeMux()
 	metrics.Handle("/metrics", s.registry.Handler())

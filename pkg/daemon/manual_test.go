@@ -43,7 +43,6 @@ var absent = []struct{ why, names string }{
 		skip_learner_request_to_next_processor_count`},
 	{"an unrecoverable error ends the process, which its exit code tells", "unrecoverable_error_count"},
 	{"leader.maxTimeToWaitForEpoch does not make a leader quit in this release", "quit_leading_due_to_disloyal_voter"},
-	{"the command restore is refused in this release", "restore_error_count restore_rate_limited_count restore_time"},
 	{"a text of mntr of an observer of an observer master", "observer_master_id"},
 }
 

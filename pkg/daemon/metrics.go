@@ -15,6 +15,7 @@ import (
 // stats are the counts of what the daemon does itself, by ZooKeeper's names. Times are in milliseconds.
 type stats struct {
 	Snapshot   metrics.Summary `metric:"snapshottime"`
+	Restore    metrics.Summary `metric:"restore_time"`
 	Load       metrics.Summary `metric:"dbinittime"`
 	LoadTree   metrics.Summary `metric:"startup_snap_load_time"`
 	LoadLog    metrics.Summary `metric:"startup_txns_load_time"`

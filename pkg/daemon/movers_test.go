@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"errors"
 	"maps"
 	"runtime"
@@ -215,6 +216,13 @@ var alone = []mover{
 			sc.t.Errorf("snapshot = %d", status)
 		}
 	}, "snapshot_error_count"},
+	{"no snapshot is sent to be restored", func(sc *scene) { sc.send("restore", 500) }, "restore_error_count"},
+	{"another restore at once", func(sc *scene) { sc.send("restore", 429) }, "restore_rate_limited_count"},
+	{"a snapshot is restored", func(sc *scene) {
+		_, err := sc.s.Restore(bytes.NewReader(taken(sc.t, sc.s)))
+		sc.must(err)
+		sc.c = dial(sc.t, sc.s, wire.Options{SessionID: sc.c.SessionID, Password: sc.c.Password, Timeout: time.Hour})
+	}, "restore_time"},
 	{"a write waits for the disk, and a read for the write", func(sc *scene) {
 		sc.s.ResetStats()
 		sc.hold()
@@ -237,8 +245,12 @@ var alone = []mover{
 }
 
 // ask asks on the admin port, as somebody who may do everything.
-func (sc *scene) ask(command string, want int) {
-	status, text, _ := askTCP(sc.t, sc.s.admin.commands).ask("GET", "/commands/"+command, "digest a:b", "")
+func (sc *scene) ask(command string, want int) { sc.tell("GET", command, want) }
+
+func (sc *scene) send(command string, want int) { sc.tell("POST", command, want) }
+
+func (sc *scene) tell(method, command string, want int) {
+	status, text, _ := askTCP(sc.t, sc.s.admin.commands).ask(method, "/commands/"+command, "digest a:b", "x")
 	if status != want {
 		sc.t.Errorf("%s = %d, want %d: %s", command, status, want, text)
 	}

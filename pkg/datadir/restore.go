@@ -13,7 +13,7 @@ import (
 // receivedPrefix begins the name of a whole snapshot from a leader that all else has to make room for.
 const receivedPrefix = "received."
 
-// Restore makes the directory that of a tree which came from a leader: a snapshot at the tree's last zxid, and nothing
+// Restore makes the directory that of a tree which came from a leader, or of a snapshot that an operator puts back: a snapshot at the tree's last zxid, and nothing
 // else. All that was there goes, also what is older: it may be of another history, and entries of the two together
 // could look like one. The log goes on behind the tree's zxid.
 //

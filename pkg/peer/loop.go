@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/zabd/zabd/pkg/ensemble"
+	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/txn"
 	"github.com/zabd/zabd/pkg/zab"
 )
@@ -32,8 +33,9 @@ type turnState struct {
 	sizes  sizes
 
 	proposals proposals
-	awayFrom  time.Duration // since when clients are not served
-	differed  int           // learners that got a difference, as it is counted
+	awayFrom  time.Duration     // since when clients are not served
+	replaced  chan<- proto.Zxid // who waits for a tree to be replaced; nil if nobody does
+	differed  int               // learners that got a difference, as it is counted
 }
 
 const neverYet zab.Role = -1 // before anything was told
@@ -104,6 +106,9 @@ func (p *Peer) turn() {
 	}
 	for _, t := range p.validating.take() {
 		p.step(zab.Revalidate{Touch: t})
+	}
+	for _, r := range p.replacing.take() {
+		p.replace(r)
 	}
 	if rs := p.requests.take(); len(rs) > 0 {
 		p.step(zab.Submit{Requests: rs})
@@ -202,6 +207,10 @@ func (p *Peer) carryOutRare() {
 		}
 		p.until = 0
 		p.publish()
+	}
+	if ef.Replaced != 0 {
+		p.replaced <- ef.Replaced
+		p.replaced = nil
 	}
 	if ef.AwaitApplied != 0 {
 		p.cfg.Service.NotifyApplied(ef.AwaitApplied)

@@ -164,6 +164,7 @@ type Peer struct {
 	requests   lane[*proto.Request]
 	asking     lane[chan<- Status]
 	inspecting lane[func()]
+	replacing  lane[replacement]
 
 	cancel  context.CancelFunc // of ctx, which ends the ports
 	ctx     context.Context
@@ -183,7 +184,7 @@ func New(cfg Config) *Peer {
 	p.turns = turn.New(p.turn)
 	p.completed.wake, p.votes.wake, p.linked.wake = p.turns.C, p.turns.C, p.turns.C
 	p.validating.wake, p.requests.wake, p.asking.wake = p.turns.C, p.turns.C, p.turns.C
-	p.inspecting.wake = p.turns.C
+	p.inspecting.wake, p.replacing.wake = p.turns.C, p.turns.C
 	p.log = newLogWriter(&cfg, &p.stats, &p.completed, p.drive, p.durable, p.fail)
 	p.turnState.init(cfg.Node, cfg.Clock())
 	p.publish()

@@ -17,7 +17,7 @@ func (n *Node) tickLead(ef *Effects) {
 	}
 	if n.lead == l && n.now >= l.nextExpiry {
 		l.nextExpiry = n.boundary()
-		if l.ready || n.role == Standalone {
+		if l.ready || n.role == Standalone && n.serving {
 			n.expire(ef)
 		}
 	}

@@ -227,6 +227,10 @@ func (n *Node) releaseSyncs(x *learner, ef *Effects) {
 // onApplied begins to serve: the tree has all that went before this epoch, so that requests can be checked against it.
 func (n *Node) onApplied(z proto.Zxid, ef *Effects) {
 	l := n.lead
+	if n.role == Standalone && !n.serving && n.applied == l.proposed && z >= n.applied {
+		n.serveReplaced(ef)
+		return
+	}
 	if l == nil || n.role != Leading || !l.established || l.ready || z < proto.MakeZxid(l.epoch, 0) {
 		return
 	}

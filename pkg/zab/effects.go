@@ -40,6 +40,7 @@ type Effects struct {
 	Validated    []Validation // answers to Revalidate
 	Lead         bool         // forget what was in preparation: a leadership begins, with the next Prepare
 	AwaitApplied proto.Zxid   // if not 0: answer with Applied as soon as the tree has it
+	Replaced     proto.Zxid   // if not 0: answers Replace; the new tree stands at it, and clients are served
 	Lines        []Line       // for the log
 	Fatal        error        // the server cannot go on
 }
@@ -196,6 +197,13 @@ type Submit struct{ Requests []*proto.Request }
 // Propose brings the prepared entries, in the order of Effects.Prepare.
 type Propose struct{ Entries []txn.Entry }
 
+// Replace puts a tree into the place of that of a standalone server, which nothing else changes meanwhile. Zxid is where it
+// stood where it comes from. Effects.Replaced answers; the input is ignored while another is under way.
+type Replace struct {
+	Tree any
+	Zxid proto.Zxid
+}
+
 // Revalidate asks whether a session lives whose client has connected here with its id. There is no answer if the server
 // stops serving meanwhile.
 type Revalidate struct{ session.Touch }
@@ -217,6 +225,7 @@ func (LogFound) input()   {}
 func (Applied) input()    {}
 func (Submit) input()     {}
 func (Propose) input()    {}
+func (Replace) input()    {}
 func (Revalidate) input() {}
 
 // Clients is what a Node asks of the server whose clients' writes it replicates. The answers are of the moment.

@@ -154,6 +154,10 @@ func (n *Node) onStored(in Stored, ef *Effects) {
 	case Truncate:
 		n.truncated(in)
 	case Install:
+		if n.role == Standalone {
+			n.replaced(s, ef)
+			return
+		}
 		n.synced = max(n.synced, s.Zxid)
 	}
 	switch {

@@ -7,6 +7,7 @@
 //	choose.go      which way a learner is brought to the leader's history; catchup.go walks it
 //	broadcast.go   leading: from a request to a committed entry; alive.go: who still answers
 //	learner.go     following and observing, up to UPTODATE; follow.go: from there on
+//	replace.go     a standalone server goes on with another tree
 //	sessions.go    whose sessions live, and who may write for them
 //
 // A standalone server is the start state of a sole voter that leads the epoch of its last zxid, without discovery and
@@ -263,6 +264,8 @@ func (n *Node) stepRare(in Input, ef *Effects) {
 		n.onLogFound(in, ef)
 	case Applied:
 		n.onApplied(in.Zxid, ef)
+	case Replace:
+		n.onReplace(in, ef)
 	case Revalidate:
 		n.onRevalidate(in.Touch, ef)
 	}
