@@ -195,7 +195,7 @@ func (k *call) Answer(z proto.Zxid, body []byte, err error) {
 		return
 	}
 	missing := k.op == proto.OpExists && err == ErrNoNode // no error, and a watch is left all the same
-	if w := k.watcher; w != nil && (err == nil || missing) {
+	if w := k.watcher; w != nil && !w.gone.Load() && (err == nil || missing) {
 		if missing {
 			w.kind = existWatch
 		}

@@ -102,6 +102,7 @@ type Client struct {
 	patience   *time.Timer   // runs while anything waits
 	last       error         // why there is no connection
 	final      error         // why there will be none
+	keep       bool          // Detach leaves the session
 	changed    chan struct{} // closed and replaced when state changes
 	listeners  []chan SessionEvent
 	over       chan struct{} // closed when the present session is over
@@ -230,7 +231,7 @@ func (c *Client) finish(endSession bool) error {
 		c.mu.Unlock()
 		return nil
 	}
-	c.final = ErrClosed
+	c.final, c.keep = ErrClosed, !endSession
 	conn, session, waiting := c.conn.Load(), c.session.ID, c.waiting
 	c.conn.Store(nil)
 	c.waiting = nil

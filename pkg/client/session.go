@@ -154,6 +154,9 @@ func (c *Client) prime(ctx context.Context, conn *wire.Conn, server string) erro
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.final != nil {
+		if !c.keep { // Close has found no connection to say so on
+			_ = conn.Send(proto.OpCloseSession, &pinger{c})
+		}
 		return c.final
 	}
 	fresh := c.session.ID != conn.SessionID
@@ -224,7 +227,7 @@ func (c *Client) attend(conn *wire.Conn) {
 	}
 }
 
-// pinger is the request of a ping.
+// pinger is a request without a record whose answer does not matter.
 type pinger struct{ c *Client }
 
 func (p *pinger) AppendTo(dst []byte) []byte { return dst }

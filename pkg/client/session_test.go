@@ -373,3 +373,41 @@ func TestReadOnlyServerIsLeft(t *testing.T) {
 		}
 	})
 }
+
+// TestReadThatLosesEveryConnection is given up in the end.
+func TestReadThatLosesEveryConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakes{t: t}
+		for range 20 {
+			f.scripts = append(f.scripts, func(p *peer) { p.welcome(7); p.next() })
+		}
+		c := f.client("a,b", Options{})
+		_, _, err := c.Get(t.Context(), "/poison")
+		var loss *LossError
+		if !errors.As(err, &loss) || !errors.Is(err, ErrConnectionLoss) || Uncertain(err) {
+			t.Errorf("Get = %v", err)
+		}
+		_ = c.Close()
+		synctest.Wait()
+		if n := len(f.dials); n < maxLost+1 || n > maxLost+2 {
+			t.Errorf("%d connections", n)
+		}
+	})
+}
+
+// TestCloseWhileConnecting does not wait for a server that does not answer.
+func TestCloseWhileConnecting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakes{t: t, scripts: []func(*peer){func(p *peer) { p.mute() }}}
+		c := f.client("a", Options{})
+		get := c.Async().Get("/")
+		synctest.Wait()
+		began := time.Now()
+		if err := c.Close(); err != nil || time.Since(began) > 0 {
+			t.Errorf("Close = %v after %v", err, time.Since(began))
+		}
+		if _, err := get.Wait(t.Context()); !errors.Is(err, ErrClosed) {
+			t.Errorf("the call that waited: %v", err)
+		}
+	})
+}

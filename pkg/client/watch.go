@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/zabd/zabd/pkg/proto"
 )
@@ -67,17 +68,21 @@ type watcher struct {
 	kind watchKind
 	path string // the server's
 	tell func(e Event)
+	gone atomic.Bool // nobody waits for the call that leaves it
 }
 
 // watches are those that the server has, or had when the connection was lost.
 type watches struct {
 	mu    sync.Mutex
 	table [watchKinds]map[string][]*watcher
+	// coming counts the persistent ones whose call is under way, so that none is removed together with one that ends.
+	coming [watchKinds]map[string]int
 }
 
 func (w *watches) init() {
 	for i := range w.table {
 		w.table[i] = map[string][]*watcher{}
+		w.coming[i] = map[string]int{}
 	}
 }
 
@@ -87,21 +92,34 @@ func (w *watches) add(one *watcher) {
 	w.table[one.kind][one.path] = append(w.table[one.kind][one.path], one)
 }
 
-// drop forgets one watch, and returns how many of its kind are left on its path; -1 if it was not there.
-func (w *watches) drop(one *watcher) int {
+// expect counts a persistent watch whose call begins, by 1, or ends, by -1.
+func (w *watches) expect(one *watcher, by int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := w.coming[one.kind]
+	if n[one.path] += by; n[one.path] == 0 {
+		delete(n, one.path)
+	}
+}
+
+// drop forgets one watch, and calls last if it was the last of its kind on its path and no other is coming. One that begins to
+// come meanwhile waits until last has returned.
+func (w *watches) drop(one *watcher, last func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	t := w.table[one.kind]
 	i := slices.Index(t[one.path], one)
 	if i < 0 {
-		return -1
+		return
 	}
 	t[one.path] = slices.Delete(t[one.path], i, i+1)
-	n := len(t[one.path])
-	if n == 0 {
-		delete(t, one.path)
+	if len(t[one.path]) > 0 {
+		return
 	}
-	return n
+	delete(t, one.path)
+	if w.coming[one.kind][one.path] == 0 {
+		last()
+	}
 }
 
 // take removes all watches of some kinds from a path and returns them. mu is held.

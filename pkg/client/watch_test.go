@@ -40,39 +40,31 @@ func TestWatchesAreRestoredInChunks(t *testing.T) {
 		}}
 		c, ctx := f.client("a", Options{}), t.Context()
 		var kids *Future[Children]
+		lasting := func(path string, mode WatchMode) {
+			go func() {
+				if _, err := c.AddWatch(ctx, path, mode); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
 		for i := range each {
 			c.Async().GetW(name("data", i))
 			c.Async().ExistsW(name("exist", i))
-			c.addWatch(name("persistent", i), Persistent, &watcher{tell: func(Event) {}}).begin()
-			c.addWatch(name("recursive", i), Recursive, &watcher{tell: func(Event) {}}).begin()
+			lasting(name("persistent", i), Persistent)
+			lasting(name("recursive", i), Recursive)
 			kids, _ = c.Async().ChildrenW(name("child", i))
 		}
 		if _, err := kids.Wait(ctx); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait()
 		close(leave)
 		if _, _, err := c.Get(ctx, "/behind"); err != nil {
 			t.Fatal(err)
 		}
 		_ = c.Close()
 		synctest.Wait()
-		var got proto.SetWatchesRequest
-		for _, r := range chunks[:len(chunks)-2] {
-			if len(r.body) > 128<<10 || r.Op != proto.OpSetWatches2 && r.Op != proto.OpSetWatches {
-				t.Errorf("%v of %d bytes", r.Op, len(r.body))
-			}
-			var one proto.SetWatchesRequest
-			d := jute.NewDecoder(r.body)
-			decode := one.Decode
-			if r.Op == proto.OpSetWatches2 {
-				decode = one.Decode2
-			}
-			if err := decode(&d); err != nil || one.RelativeZxid != 5 {
-				t.Fatalf("zxid %v, %v", one.RelativeZxid, err)
-			}
-			got.Data, got.Exist, got.Child = append(got.Data, one.Data...), append(got.Exist, one.Exist...), append(got.Child, one.Child...)
-			got.Persistent, got.Recursive = append(got.Persistent, one.Persistent...), append(got.Recursive, one.Recursive...)
-		}
+		got := joined(t, chunks[:len(chunks)-2])
 		for kind, paths := range map[string][]string{
 			"data": got.Data, "exist": got.Exist, "child": got.Child, "persistent": got.Persistent, "recursive": got.Recursive,
 		} {
@@ -82,6 +74,28 @@ func TestWatchesAreRestoredInChunks(t *testing.T) {
 			}
 		}
 	})
+}
+
+// joined checks requests that restore watches and returns what they hold together.
+func joined(t *testing.T, chunks []request) proto.SetWatchesRequest {
+	var got proto.SetWatchesRequest
+	for _, r := range chunks {
+		if len(r.body) > 128<<10 || r.Op != proto.OpSetWatches2 && r.Op != proto.OpSetWatches {
+			t.Errorf("%v of %d bytes", r.Op, len(r.body))
+		}
+		var one proto.SetWatchesRequest
+		d := jute.NewDecoder(r.body)
+		decode := one.Decode
+		if r.Op == proto.OpSetWatches2 {
+			decode = one.Decode2
+		}
+		if err := decode(&d); err != nil || one.RelativeZxid != 5 {
+			t.Fatalf("zxid %v, %v", one.RelativeZxid, err)
+		}
+		got.Data, got.Exist, got.Child = append(got.Data, one.Data...), append(got.Exist, one.Exist...), append(got.Child, one.Child...)
+		got.Persistent, got.Recursive = append(got.Persistent, one.Persistent...), append(got.Recursive, one.Recursive...)
+	}
+	return got
 }
 
 // TestEventsGoToTheirWatches: which of the watches on /a/b, /a and / an event is for, and which of them are over then.
@@ -212,6 +226,50 @@ func TestWatchesAreRemoved(t *testing.T) {
 	if e := <-child; e.Type != EventChildrenChanged {
 		t.Errorf("the watch that stays: %+v", e)
 	}
+}
+
+// TestWatchThatEndsLeavesTheOneThatBegins: both are one to the server.
+func TestWatchThatEndsLeavesTheOneThatBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []request
+		answer := make(chan struct{})
+		f := &fakes{t: t, scripts: []func(*peer){func(p *peer) {
+			p.welcome(7)
+			first, _ := p.next()
+			p.reply(first, 1, proto.OK, jute4{})
+			second, _ := p.next()
+			<-answer
+			p.reply(second, 1, proto.OK, jute4{})
+			got = p.serve()
+		}}}
+		c, ctx := f.client("a", Options{}), t.Context()
+		first, err := c.AddWatch(ctx, "/n", Recursive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := make(chan *Watch)
+		go func() {
+			w, err := c.AddWatch(ctx, "/n", Recursive)
+			if err != nil {
+				t.Error(err)
+			}
+			began <- w
+		}()
+		synctest.Wait()
+		first.Close()
+		close(answer)
+		second := <-began
+		c.notified(proto.WatcherEvent{Type: proto.EventCreated, Path: "/n"}, 2)
+		if e := <-second.Events(); e.Type != EventCreated {
+			t.Errorf("the second watch: %+v", e)
+		}
+		second.Close()
+		_ = c.Close()
+		synctest.Wait()
+		if len(got) != 2 || got[0].Op != proto.OpRemoveWatches {
+			t.Errorf("the server has got %v, want one removal, of the last", got)
+		}
+	})
 }
 
 // TestCallbacksMayMakeCalls, and come in order.

@@ -70,16 +70,15 @@ func (w *Watch) Close() {
 // unwatch forgets a watch, and asks the server to do so if it was the last of its kind on its path. A server before 3.9
 // does not know these types; what it still sends is for nobody.
 func (c *Client) unwatch(one *watcher) {
-	if c.watches.drop(one) != 0 {
-		return
-	}
 	t := proto.WatcherPersistent
 	if one.kind == recursiveWatch {
 		t = proto.WatcherRecursive
 	}
-	if conn := c.conn.Load(); conn != nil {
-		conn.Go(proto.OpRemoveWatches, &proto.WatchModeRequest{Path: one.path, Mode: int32(t)}, nil)
-	}
+	c.watches.drop(one, func() {
+		if conn := c.conn.Load(); conn != nil {
+			conn.Go(proto.OpRemoveWatches, &proto.WatchModeRequest{Path: one.path, Mode: int32(t)}, nil)
+		}
+	})
 }
 
 func (w *Watch) tell(e Event) {
@@ -141,21 +140,28 @@ func (c *Client) newWatch() *Watch {
 	return w
 }
 
-// addWatch prepares the call that leaves a persistent watch.
-func (c *Client) addWatch(path string, mode WatchMode, one *watcher) *Future[struct{}] {
-	f := future[struct{}](c, proto.OpAddWatch, path, &proto.WatchModeRequest{Path: c.toServer(path), Mode: int32(mode)}, nil)
+// addWatch makes the call that leaves a persistent watch.
+func (c *Client) addWatch(ctx context.Context, path string, mode WatchMode, one *watcher) error {
 	one.kind, one.path = persistentWatch, c.toServer(path)
 	if mode == Recursive {
 		one.kind = recursiveWatch
 	}
+	f := future[struct{}](c, proto.OpAddWatch, path, &proto.WatchModeRequest{Path: one.path, Mode: int32(mode)}, nil)
 	f.watcher, f.err = one, checkPath(path)
-	return f
+	c.watches.expect(one, 1)
+	defer c.watches.expect(one, -1)
+	_, err := f.do(ctx)
+	if err != nil {
+		one.gone.Store(true)
+		c.unwatch(one) // it may have been left all the same
+	}
+	return err
 }
 
 // AddWatch leaves a watch that stays, whether the node is there or not (servers since 3.6).
 func (c *Client) AddWatch(ctx context.Context, path string, mode WatchMode) (*Watch, error) {
 	w := c.newWatch()
-	if _, err := c.addWatch(path, mode, w.one).do(ctx); err != nil {
+	if err := c.addWatch(ctx, path, mode, w.one); err != nil {
 		return nil, err
 	}
 	return w, nil
@@ -165,7 +171,7 @@ func (c *Client) AddWatch(ctx context.Context, path string, mode WatchMode) (*Wa
 // removes the watch; what is under way still comes.
 func (c *Client) AddWatchFunc(ctx context.Context, path string, mode WatchMode, fn func(Event)) (stop func(), err error) {
 	one := c.onceFunc(fn)
-	if _, err := c.addWatch(path, mode, one).do(ctx); err != nil {
+	if err := c.addWatch(ctx, path, mode, one); err != nil {
 		return nil, err
 	}
 	return func() { c.unwatch(one) }, nil

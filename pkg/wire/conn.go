@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -155,7 +156,7 @@ func (c *Conn) handshake(r *bufio.Reader, o Options) error {
 		o.Password = make([]byte, proto.PasswordSize)
 	}
 	req := proto.ConnectRequest{
-		LastZxidSeen: o.LastZxid, Timeout: int32(o.Timeout.Milliseconds()), SessionID: o.SessionID,
+		LastZxidSeen: o.LastZxid, Timeout: int32(min(o.Timeout.Milliseconds(), math.MaxInt32)), SessionID: o.SessionID,
 		Password: o.Password, ReadOnly: o.ReadOnly, HasReadOnly: true,
 	}
 	if _, err := c.nc.Write(frame(req.AppendTo(make([]byte, 4)))); err != nil {

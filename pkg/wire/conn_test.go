@@ -168,3 +168,28 @@ func TestReplyThatDoesNotDecode(t *testing.T) {
 		t.Fatalf("exists = %v", err)
 	}
 }
+
+// TestReplyThatIsTooLong fails its call and no other.
+func TestReplyThatIsTooLong(t *testing.T) {
+	addr := script(t, welcome, func(nc net.Conn) {
+		for range 2 {
+			_, _ = next(nc)
+		}
+		out := reply(proto.ReplyHeader{Xid: 1}, &proto.DataReply{Data: make([]byte, 200<<10)})
+		_, _ = nc.Write(append(out, reply(proto.ReplyHeader{Xid: 2, Zxid: 9}, nil)...))
+		_, _ = next(nc)
+	})
+	c, err := Dial(t.Context(), addr, Options{MaxReply: 100 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	get, sync := c.Go(proto.OpGetData, &proto.ReadRequest{Path: "/"}, nil), c.Go(proto.OpSync, &proto.OptString{Text: "/"}, nil)
+	var large *TooLargeError
+	if _, err := c.Wait(t.Context(), get); !errors.As(err, &large) || large.Limit != 100<<10 {
+		t.Fatalf("the long one: %v", err)
+	}
+	if z, err := c.Wait(t.Context(), sync); err != nil || z != 9 {
+		t.Fatalf("the next one: %v, %v", z, err)
+	}
+}
