@@ -12,7 +12,7 @@ FROM     ?= 1
 ARCHES   ?= amd64 arm64
 NFPM    := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
 
-.PHONY: run build test lint lint-ansible sim lab bench bench-failover interop e2e e2e-long fuzz packages repo lint-packages clean .FORCE
+.PHONY: run build test lint lint-ansible sim lab bench bench-client bench-failover interop e2e e2e-long fuzz packages repo lint-packages clean .FORCE
 
 ## run: build and serve on 127.0.0.1:2181, with the data below ./data
 run: build
@@ -57,6 +57,10 @@ bench:
 ## bench-failover: leaders of zabd and of ZooKeeper are killed under clients that write
 bench-failover:
 	$(GO) test -tags bench -count=1 -timeout 60m -run TestFailover -v ./pkg/load $(BENCHFLAGS)
+
+## bench-client: our Go client and go-zookeeper/zk take turns at one server
+bench-client:
+	$(GO) test -tags interop -run '^$$' -bench BenchmarkClients -benchtime 2s ./pkg/interop
 
 ## interop: other people's clients against zabd (zkCli.sh, the C client, kazoo, go-zookeeper)
 interop:
