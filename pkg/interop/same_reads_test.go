@@ -74,6 +74,19 @@ func (y *story) persistent() {
 		y.all(r, ping, set("/a", "", -1), create("/z", "", 0), create("/z/y", "", 0), set("/r/c", "", -1), set("/r/c", "", -1), remove("/z/y", -1), remove("/z", -1), ping)
 	}
 	y.all(q, request{proto.OpSetWatches2, raw("\x00\x00\x00\x00\x00\x00\x00\x00")})
+	// Null vectors: what stands before them counts.
+	q = y.session(10000)
+	null, some := []string(nil), []string{"/a"}
+	for _, r := range []proto.SetWatchesRequest{
+		{RelativeZxid: base}, {RelativeZxid: base, Data: some}, {RelativeZxid: q.last, Data: some, Exist: some, Child: null},
+		{RelativeZxid: base, Data: null, Exist: some, Child: some},
+	} {
+		y.all(q, request{proto.OpSetWatches, &r}, ping)
+		r.Persistent, r.Recursive = some, some
+		y.all(q, request{proto.OpSetWatches2, &setWatches2{r}}, ping)
+	}
+	y.all(q, request{proto.OpSetWatches2, &setWatches2{proto.SetWatchesRequest{Data: []string{}, Exist: []string{}, Child: some, Persistent: some}}})
+	y.all(q, set("/a", "", -1), create("/a/x", "", 0), set("/a/x", "", -1), ping)
 }
 
 // reads are those that only new clients ask.

@@ -31,14 +31,14 @@ func TestValidatePath(t *testing.T) {
 	}
 }
 
+// TestNullVectorsOfSetWatches: they are told from empty ones, for it is their turn that ZooKeeper answers with an error.
 func TestNullVectorsOfSetWatches(t *testing.T) {
-	b := jute.AppendLong(nil, 1)
-	for range 3 {
-		b = jute.AppendCount(b, -1)
-	}
+	b := jute.AppendCount(jute.AppendCount(jute.AppendLong(nil, 1), 0), -1)
+	b = jute.AppendCount(b, -1)
 	d := jute.NewDecoder(b)
-	if err := new(proto.SetWatchesRequest).Decode(&d); err == nil {
-		t.Fatal("null vectors are accepted, which ZooKeeper answers with a marshalling error")
+	var r proto.SetWatchesRequest
+	if err := r.Decode(&d); err != nil || r.Data == nil || r.Exist != nil || r.Child != nil {
+		t.Fatalf("%+v, %v", r, err)
 	}
 }
 

@@ -241,7 +241,8 @@ func (r *OptString) Decode(d *jute.Decoder) error {
 }
 
 // A SetWatchesRequest restores the watches of a client on a new connection: those that would have fired since
-// RelativeZxid fire at once. Persistent and Recursive travel with setWatches2 only.
+// RelativeZxid fire at once. Persistent and Recursive travel with setWatches2 only. A null vector is nil, and an empty one
+// is not.
 type SetWatchesRequest struct {
 	RelativeZxid          Zxid
 	Data, Exist, Child    []string
@@ -256,13 +257,11 @@ func (r *SetWatchesRequest) AppendTo(dst []byte) []byte {
 	return AppendStrings(dst, r.Child)
 }
 
-// Decode reads the record of setWatches. A null vector is an error, as it is to ZooKeeper.
+// Decode reads the record of setWatches.
 func (r *SetWatchesRequest) Decode(d *jute.Decoder) error {
 	r.RelativeZxid = Zxid(d.Long())
 	for _, v := range []*[]string{&r.Data, &r.Exist, &r.Child} {
-		if *v = DecodeStrings(d, *v); *v == nil {
-			d.Fail(jute.ErrNull)
-		}
+		*v = DecodeStrings(d, *v)
 	}
 	return d.Err()
 }
@@ -278,9 +277,7 @@ func (r *SetWatchesRequest) Decode2(d *jute.Decoder) error {
 		return err
 	}
 	for _, v := range []*[]string{&r.Persistent, &r.Recursive} {
-		if *v = DecodeStrings(d, *v); *v == nil {
-			d.Fail(jute.ErrNull)
-		}
+		*v = DecodeStrings(d, *v)
 	}
 	return d.Err()
 }

@@ -1,6 +1,8 @@
 package serve
 
 import (
+	"slices"
+
 	"github.com/zabd/zabd/pkg/jute"
 	"github.com/zabd/zabd/pkg/proto"
 )
@@ -10,12 +12,12 @@ const maxMultiRead = 64 << 20
 
 // multiRead answers several getData and getChildren at once, each by its result or its code; it leaves no watch.
 //
-// Reads that stand together with writes are no multi at all. A write, and a read of a null path, fail when their turn comes:
+// Reads that stand together with writes are no multi at all, and neither are writes that could not be decoded. A write, and a read of a null path, fail when their turn comes:
 // then the whole is refused, and the results so far are sent beside the code, as by ZooKeeper.
 func (r *Reader) multiRead(dst []byte, req *proto.Request) []byte {
 	var q proto.MultiRequest
 	d := jute.NewDecoder(req.Body)
-	if q.Decode(&d) != nil || mixed(q.Ops) {
+	if q.Decode(&d) != nil || mixed(q.Ops) || slices.ContainsFunc(q.Ops, undecodable) {
 		return AppendError(dst, req.Xid, r.Tree.LastZxid(), proto.MarshallingError)
 	}
 	at := len(dst)
@@ -44,6 +46,15 @@ func mixed(ops []proto.MultiOp) bool {
 		}
 	}
 	return reads > 0 && reads < len(ops)
+}
+
+// undecodable tells whether ZooKeeper cannot make an operation of the flags of a create.
+func undecodable(o proto.MultiOp) bool {
+	switch o.Type {
+	case proto.OpCreate, proto.OpCreate2, proto.OpCreateContainer:
+		return o.Flags < 0 || o.Flags >= proto.FlagTTL
+	}
+	return false
 }
 
 func (r *Reader) readOne(dst []byte, o *proto.MultiOp, ids []proto.ID) []byte {

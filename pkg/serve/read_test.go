@@ -69,6 +69,34 @@ func TestMultiReadIsBounded(t *testing.T) {
 	}
 }
 
+// TestMultiReadOfWritesThatCannotBeDecoded: they are refused without results, and others with an empty list of them.
+func TestMultiReadOfWritesThatCannotBeDecoded(t *testing.T) {
+	r := reader()
+	for flags, want := range map[int32]int{0: 20 + 9, 4: 20 + 9, 5: 20, 7: 20, -1: 20} {
+		for _, typ := range []proto.Op{proto.OpCreate, proto.OpCreate2, proto.OpCreateContainer} {
+			q := proto.MultiRequest{Ops: []proto.MultiOp{{Type: typ, Path: "/new", ACL: proto.WorldAll(), Flags: flags}}}
+			got := r.Append(nil, &proto.Request{Xid: 7, Op: proto.OpMultiRead, Body: q.AppendTo(nil)})
+			if len(got) != want || !bytes.Equal(got[16:20], []byte{0xff, 0xff, 0xff, 0xfb}) {
+				t.Errorf("%v with flags %d is answered by %x", typ, flags, got)
+			}
+		}
+	}
+}
+
+// TestNullVectorsOfSetWatches: what stands before them counts, and what stands behind them does not.
+func TestNullVectorsOfSetWatches(t *testing.T) {
+	r := reader()
+	q := proto.SetWatchesRequest{RelativeZxid: 5, Data: []string{"/a", "/gone"}, Child: []string{"/a"}, Persistent: []string{"/p"}, Recursive: []string{"/r"}}
+	got := r.Append(nil, &proto.Request{Xid: 7, Op: proto.OpSetWatches2, Body: q.AppendTo2(nil)})
+	want := AppendError(AppendEvent(nil, proto.EventDeleted, "/gone", -1), 7, 1, proto.MarshallingError)
+	if !bytes.Equal(got, want) {
+		t.Errorf("the answer is %x, want %x", got, want)
+	}
+	if n := r.Watches.Count(); n != 1 {
+		t.Errorf("%d watches are set, want that on the data", n)
+	}
+}
+
 // TestRefusedReadLeavesNoWatch: only exists leaves one where there is no node.
 func TestRefusedReadLeavesNoWatch(t *testing.T) {
 	r := reader()

@@ -42,7 +42,7 @@ func (r *Reader) addWatch(dst []byte, path string, mode proto.WatchMode) ([]byte
 
 // setWatches registers the watches that a client had on its former connection. What has changed since the zxid that
 // it saw last is told at once, in front of the reply, with zxid -1 and without a look at the ACL. Nothing is told to
-// persistent watches.
+// persistent watches. A null vector is an error when its turn comes: what stands before it counts, as to ZooKeeper.
 func (r *Reader) setWatches(dst []byte, req *proto.Request) []byte {
 	d := jute.NewDecoder(req.Body)
 	var q proto.SetWatchesRequest
@@ -50,21 +50,31 @@ func (r *Reader) setWatches(dst []byte, req *proto.Request) []byte {
 	if req.Op == proto.OpSetWatches2 {
 		decode = q.Decode2
 	}
-	if decode(&d) != nil {
-		return AppendError(dst, req.Xid, r.Tree.LastZxid(), proto.MarshallingError)
+	code := proto.MarshallingError
+	if decode(&d) == nil {
+		dst, code = r.replay(dst, &q)
+		if code == proto.OK && req.Op == proto.OpSetWatches2 {
+			code = r.setPersistent(&q)
+		}
 	}
-	dst = r.replay(dst, &q)
+	return AppendError(dst, req.Xid, r.Tree.LastZxid(), code)
+}
+
+func (r *Reader) setPersistent(q *proto.SetWatchesRequest) proto.Code {
 	for _, path := range q.Persistent {
 		r.Watches.AddPersistent(path, r.Watcher)
+	}
+	if q.Persistent == nil || q.Recursive == nil {
+		return proto.MarshallingError
 	}
 	for _, path := range q.Recursive {
 		r.Watches.AddRecursive(path, r.Watcher)
 	}
-	return AppendError(dst, req.Xid, r.Tree.LastZxid(), proto.OK)
+	return proto.OK
 }
 
 // replay registers the one-shot watches of setWatches, or tells what has become of their nodes.
-func (r *Reader) replay(dst []byte, q *proto.SetWatchesRequest) []byte {
+func (r *Reader) replay(dst []byte, q *proto.SetWatchesRequest) ([]byte, proto.Code) {
 	for _, path := range q.Data {
 		switch ref, ok := r.Tree.Find(path); {
 		case !ok:
@@ -75,12 +85,18 @@ func (r *Reader) replay(dst []byte, q *proto.SetWatchesRequest) []byte {
 			r.Watches.AddData(path, r.Watcher)
 		}
 	}
+	if q.Data == nil || q.Exist == nil {
+		return dst, proto.MarshallingError
+	}
 	for _, path := range q.Exist {
 		if _, ok := r.Tree.Find(path); ok {
 			dst = AppendEvent(dst, proto.EventCreated, path, -1)
 		} else {
 			r.Watches.AddData(path, r.Watcher)
 		}
+	}
+	if q.Child == nil {
+		return dst, proto.MarshallingError
 	}
 	for _, path := range q.Child {
 		switch ref, ok := r.Tree.Find(path); {
@@ -92,5 +108,5 @@ func (r *Reader) replay(dst []byte, q *proto.SetWatchesRequest) []byte {
 			r.Watches.AddChild(path, r.Watcher)
 		}
 	}
-	return dst
+	return dst, proto.OK
 }
