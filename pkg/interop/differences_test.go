@@ -390,6 +390,9 @@ func (y *departing) metrics() []sides {
 	return []sides{
 		{"snapshot_error_count", "true", "false"},
 		{"snapshot_rate_limited_count", "true", "false"},
+		{"restore_error_count", "true", "false"},
+		{"restore_rate_limited_count", "true", "false"},
+		{"cnt_restore_time", "true", "false"},
 	}
 }
 
@@ -469,7 +472,7 @@ var departures = []departure{
 // TestTrap19_DigestsSwitchedOverExistingDirectories, repeated-zxid by TestTrap20_RepeatedZxidsLoad, check-entry by
 // TestTrap11_LogWithAStandaloneCheckLoads, empty-log by TestTrap20_EmptyLastLogIsRemoved, log-hole by
 // TestTrap20_HoleInALogIsRefused, what txn-create2 loses by TestTrap20_SubTypeCreate2IsAppliedInFull, replay-acl by tree's
-// TestTrap02_ReplayOverNewerSnapshot, restore-not-durable by admin's TestGuardedCommandsAnswerAsZooKeeper. Those between
+// TestTrap02_ReplayOverNewerSnapshot, restore-not-durable by daemon's TestARestoreOutlivesARestart. Those between
 // servers are shown by the golden tests of packages zab and election, and by TestMixedEnsemble.
 func TestDifferences(t *testing.T) {
 	t.Parallel()
