@@ -78,7 +78,9 @@ func (y *story) persistent() {
 	q = y.session(10000)
 	null, some := []string(nil), []string{"/a"}
 	for _, r := range []proto.SetWatchesRequest{
-		{RelativeZxid: base}, {RelativeZxid: base, Data: some}, {RelativeZxid: q.last, Data: some, Exist: some, Child: null},
+		{RelativeZxid: base},
+		{RelativeZxid: base, Data: some},
+		{RelativeZxid: q.last, Data: some, Exist: some, Child: null},
 		{RelativeZxid: base, Data: null, Exist: some, Child: some},
 	} {
 		y.all(q, request{proto.OpSetWatches, &r}, ping)
