@@ -104,10 +104,20 @@ func Command(s Surroundings) *cobra.Command {
 	o := &options{Surroundings: s}
 	root.PersistentFlags().StringVar(&o.config, "config", defaultConfig, "zoo.cfg of the server of this host")
 	_ = root.MarkPersistentFlagFilename("config")
-	root.AddCommand(o.statusCommand(), o.topCommand(), o.waitCommand(), o.doctorCommand(), o.benchCommand(), o.configCommand())
-	root.AddCommand(o.logCommand(), o.snapshotCommand(), o.purgeCommand(), exitCodesTopic())
+	addGroup(root, "Servers:", o.statusCommand(), o.topCommand(), o.waitCommand(), o.doctorCommand(), o.benchCommand(), o.configCommand())
+	addGroup(root, "Files:", o.logCommand(), o.snapshotCommand(), o.purgeCommand())
 	o.addNodes(root)
+	root.AddCommand(exitCodesTopic())
 	return root
+}
+
+// addGroup adds commands that stand together in the help.
+func addGroup(root *cobra.Command, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: title, Title: title})
+	for _, c := range commands {
+		c.GroupID = title
+	}
+	root.AddCommand(commands...)
 }
 
 // help is what a command answers that has others below it.
