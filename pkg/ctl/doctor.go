@@ -23,7 +23,7 @@ func (o *options) doctorCommand() *cobra.Command {
 		Use: "doctor", Short: "Look for what is wrong with the server, its host and its ensemble",
 		Long: "Examines zoo.cfg, whether every server serves, the ports that the servers need of each other, duplicate myids, servers that are run by another zoo.cfg, " +
 			"the clock, the time that syncs take, the room on the disks, limits, and versions, and prints a remedy with each finding. Run it as root on every host, for " +
-			"clocks, disks and ports are examined from and on this one. For a moment it opens sessions at every client port, makes an ephemeral node, and syncs a few KiB " +
+			"clocks, disks and ports are examined from and on this one. For a moment it opens sessions at every client port, makes an ephemeral node below /zookeeper, and syncs a few KiB " +
 			"below dataLogDir. Exits with 1 if there is a finding.\n\n" +
 			"--bundle writes the report, the settings (without passwords), what the servers tell and the end of the journal into a .tar.gz.",
 		Args: cobra.NoArgs,

@@ -121,9 +121,10 @@ func (x *examination) skew(ctx context.Context, address string) (skew, unsure ti
 	}
 	defer c.Close()
 	before := x.Host.Now()
-	path, err := c.Create(ctx, "/zabctl-doctor-", nil, proto.FlagEphemeral|proto.FlagSequential)
+	// Below /zookeeper, where the parent's count of changes, and with it the names of sequential nodes, are nobody's business.
+	path, err := c.Create(ctx, "/zookeeper/zabctl-doctor-", nil, proto.FlagEphemeral|proto.FlagSequential)
 	if err != nil {
-		return 0, 0, fmt.Errorf("an ephemeral node in /: %w", err)
+		return 0, 0, fmt.Errorf("an ephemeral node in /zookeeper: %w", err)
 	}
 	after := x.Host.Now()
 	st, err := c.Exists(ctx, path, false)

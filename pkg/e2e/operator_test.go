@@ -88,6 +88,7 @@ func unitsAreSound(t *testing.T, h *host) {
 
 // operatorsTools ask the server.
 func operatorsTools(t *testing.T, h *host) {
+	h.do("sh", "-c", "grep -qs localhost /etc/hosts || echo 127.0.0.1 localhost >> /etc/hosts") // an installed Debian has it
 	h.says("zabctl config check 2>&1", "/etc/zabd/zoo.cfg: ok")
 	h.do("zabctl", "wait", "--timeout", "30s")
 	h.says("zabctl status", "standalone", "yes")
@@ -97,6 +98,7 @@ func operatorsTools(t *testing.T, h *host) {
 	h.says("zkCli.sh get /e2e 2>&1", "Connecting to localhost:2181", "x")
 	h.says("zkCli.sh rmr /e2e 2>&1", "Please use 'deleteall' instead.")
 	h.says("zkServer.sh start", "already running as process "+h.show("zabd", "MainPID"))
+	h.says("zabctl doctor --bundle /tmp/report.tar.gz | grep -c ^error; tar -tzf /tmp/report.tar.gz", "0\n", "/settings.txt", "/journal.txt", "/control/monitor.json")
 }
 
 // stopTakesTheSocket, so that a stopped server's clients are refused and go elsewhere; a restart leaves it.
