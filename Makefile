@@ -12,7 +12,7 @@ FROM     ?= 1
 ARCHES   ?= amd64 arm64
 NFPM    := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
 
-.PHONY: run build test lint lint-ansible sim lab bench bench-client bench-failover interop e2e e2e-long fuzz packages repo lint-packages clean .FORCE
+.PHONY: run build test lint lint-ansible sim lab bench bench-client bench-failover interop e2e e2e-long vagrant-test fuzz packages repo lint-packages clean .FORCE
 
 ## run: build and serve on 127.0.0.1:2181, with the data below ./data
 run: build
@@ -76,6 +76,11 @@ e2e: repo
 ## e2e-long: the same, and then restarts, an upgrade, a lost host and migrations under load: half an hour
 e2e-long: repo
 	$(GO) test -tags e2e -count=1 -timeout 60m -v ./pkg/e2e
+
+## vagrant-test: the Vagrant lab of VMS machines (1), in a box that is made here, without hardware support; by hand, as root
+vagrant-test: ARCHES = amd64
+vagrant-test: packages
+	ZABD_OBSERVER=$(or $(OBSERVER),0) ZABD_JAVA=$(JAVA) vagrant/test.sh $(or $(VMS),1)
 
 ## fuzz: every fuzz target for FUZZTIME
 fuzz:

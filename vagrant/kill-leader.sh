@@ -1,47 +1,67 @@
 #!/usr/bin/env bash
-# kill-leader.sh: kills the leader's process and tells for how long a follower did not serve. Run it beside the Vagrantfile.
+# kill-leader.sh: kills the leader's process, and tells for how long a follower did not serve and who leads then.
 set -euo pipefail
-cd "$(dirname "$0")"
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/machines.sh"
 
-# role HOST: what its server says it does.
-role() { vagrant ssh "$1" -c 'sudo zabctl status -o json' 2>/dev/null | sed -n 's/.*"mode": "\(.*\)".*/\1/p'; }
+# role HOST: what its server, of zabd or of ZooKeeper, says that it does; nothing if it serves nobody.
+role() {
+	on "$1" 'exec 2>/dev/null 3<>/dev/tcp/127.0.0.1/2181 && printf srvr >&3 && timeout 10 cat <&3' </dev/null | sed -n 's/^Mode: //p'
+}
 
-leader='' other=''
-for host in $(vagrant status --machine-readable | awk -F, '$3 == "state" && $4 == "running" {print $2}'); do
-	case $(role "$host") in
+leader='' follower=''
+for host in $machines; do
+	case $(role "$host" || true) in
 	leader) leader=$host ;;
-	follower) other=$host ;;
+	follower) follower=$host ;;
 	esac
 done
-if [ -z "$leader" ] || [ -z "$other" ]; then
-	echo "there is no quorum: no leader with a follower" >&2
+if [ -z "$leader" ] || [ -z "$follower" ]; then
+	echo "there is no leader with a follower among: $machines" >&2
 	exit 1
 fi
-echo "$leader leads, $other follows"
+echo "$leader leads, $follower follows"
 
-# On the follower, for twenty seconds: ask all the time what it is, and remember the longest time between two answers.
-watch='python3 -c "
+# The follower is asked all the time, by a program on its own machine, from before the kill until it has stopped serving and serves again.
+# Each line that the program prints begins with what it is about.
+exec {asker}< <(on "$follower" python3 -u - <<'PYTHON'
 import socket, time
-begin = last = time.monotonic()
-worst = 0
-while time.monotonic() < begin + 20:
+
+def serves():
     try:
-        with socket.create_connection((\"127.0.0.1\", 2181), 1) as s:
-            s.sendall(b\"srvr\")
-            serves = b\"Mode: \" in s.makefile(\"rb\").read()
+        with socket.create_connection(("127.0.0.1", 2181), 5) as s:
+            s.settimeout(5)
+            s.sendall(b"srvr")
+            return b"Mode: " in s.makefile("rb").read()
     except OSError:
-        serves = False
-    if serves:
-        now = time.monotonic()
-        worst, last = max(worst, now - last), now
-print(round(1000 * max(worst, time.monotonic() - last)))
-"'
-answer=$(mktemp)
-trap 'rm -f "$answer"' EXIT
-vagrant ssh "$other" -c "$watch" >"$answer" 2>/dev/null &
-watcher=$!
-sleep 3 # until it asks
-vagrant ssh "$leader" -c 'sudo systemctl kill --signal=KILL zabd' 2>/dev/null
-wait "$watcher"
-echo "$other did not serve for at most $(tr -d '\r' <"$answer") ms"
-for host in "$leader" "$other"; do echo "$host: $(role "$host")"; done
+        return False
+
+def until(state, limit):
+    begin = last = time.monotonic()
+    while serves() != state:
+        last = time.monotonic()
+        if last > begin + limit:
+            raise SystemExit("late: %d s have gone by" % limit)
+        time.sleep(0.005)
+    return last
+
+until(True, 60)
+print("asking")
+last_answer = until(False, 60)
+until(True, 120)
+print("gap: %d ms" % (1000 * (time.monotonic() - last_answer)))
+PYTHON
+)
+read -r line <&"$asker" || true
+[ "$line" = asking ] || { echo "$follower does not answer: $line" >&2; exit 1; }
+unit=$(on "$leader" 'systemctl is-active --quiet zabd && echo zabd || echo zookeeper' </dev/null)
+on "$leader" sudo systemctl kill --signal=KILL "$unit" </dev/null
+read -r line <&"$asker" || { echo "$follower has not noticed, or not recovered" >&2; exit 1; }
+echo "$leader's process is killed; $follower did not serve for ${line#gap: }"
+
+on "$leader" sudo systemctl start "$unit" </dev/null # systemd starts zabd again by itself
+for _ in {1..60}; do
+	[ -z "$(role "$leader" || true)" ] || break
+	sleep 1
+done
+for host in $machines; do echo "$host: $(role "$host" || true)"; done
