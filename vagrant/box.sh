@@ -18,7 +18,7 @@ after() {
 	echo 'vagrant ALL=(ALL) NOPASSWD: ALL' >"$1/etc/sudoers.d/vagrant"
 	install -D -m 600 "$KEY" "$1/home/vagrant/.ssh/authorized_keys"
 	chmod 700 "$1/home/vagrant/.ssh"
-	chroot "$1" chown -R vagrant: /home/vagrant/.ssh
+	chown -R --reference="$1/home/vagrant" "$1/home/vagrant/.ssh"
 	printf '[Match]\nName=eth0\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\n[DHCPv4]\nClientIdentifier=mac\n' \
 		>"$1/etc/systemd/network/10-eth0.network"
 	chroot "$1" systemctl enable systemd-networkd

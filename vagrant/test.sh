@@ -32,12 +32,12 @@ if [ "${1:-}" != --inside ]; then
 fi
 
 # From here on in the namespaces, as their first process.
-count=$2 dir=$3
+count=$2 dir=$3 log=$3/libvirtd.log
 cd "$here"
 
 fail() {
 	echo "FAILED: $*" >&2
-	tail -n 40 $(ls -t "$dir"/*.log | head -n 3) >&2
+	tail -n 60 "$log" >&2
 	exit 1
 }
 trap 'fail "line $LINENO"' ERR
@@ -46,7 +46,8 @@ trap 'fail "line $LINENO"' ERR
 step() {
 	local name=$1 limit=$2 began=$SECONDS
 	shift 2
-	timeout --kill-after=10 "$limit" "$@" </dev/null >"$dir/$name.log" 2>&1 || fail "$name: $* ($((SECONDS - began)) s)"
+	log=$dir/$name.log
+	timeout --kill-after=10 "$limit" "$@" </dev/null >"$log" 2>&1 || fail "$name: $* ($((SECONDS - began)) s)"
 	echo "== $name: $((SECONDS - began)) s"
 }
 

@@ -19,14 +19,7 @@ func TestMigrationByAnsible(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The hosts borrow the outer machine's Java and ZooKeeper.
-	options := []string{"--bind-ro=/usr/share/java", "--bind-ro=/usr/lib/jvm"}
-	for _, dir := range []string{"/usr/share/maven-repo", "/etc/java-17-openjdk"} {
-		if _, err := os.Stat(dir); err == nil {
-			options = append(options, "--bind-ro="+dir)
-		}
-	}
-	s := newSite(t, 3, options...)
+	s := newSite(t, 3, borrowedJava()...)
 	for n := range s.hosts {
 		s.startZooKeeper(n+1, java)
 	}
@@ -51,6 +44,17 @@ func TestMigrationByAnsible(t *testing.T) {
 			}
 		}
 	}
+}
+
+// borrowedJava has hosts borrow the outer machine's Java and ZooKeeper.
+func borrowedJava() []string {
+	options := []string{"--bind-ro=/usr/share/java", "--bind-ro=/usr/lib/jvm"}
+	for _, dir := range []string{"/usr/share/maven-repo", "/etc/java-17-openjdk"} {
+		if _, err := os.Stat(dir); err == nil {
+			options = append(options, "--bind-ro="+dir)
+		}
+	}
+	return options
 }
 
 // roles returns what the servers are, in the order of the alphabet.
