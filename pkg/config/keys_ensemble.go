@@ -33,7 +33,7 @@ var ensembleKeys = []key{
 	},
 	{
 		name: "initLimit", takes: number(func(c *Config) *int { return &c.InitLimit }, 1, math.MaxInt32).or("ticks; needed by an ensemble"), def: "(none)",
-		effect: "How long a server may take to connect to the leader and synchronise.", test: "pkg/daemon.TestSettingsOfAMember",
+		effect: "How long a server may take to connect to the leader and synchronise.", test: "pkg/daemon.TestWhoSaysNothingIsHungUpOn",
 	},
 	{
 		name: "syncLimit", takes: number(func(c *Config) *int { return &c.SyncLimit }, 1, math.MaxInt32).or("ticks; needed by an ensemble"), def: "(none)",
@@ -73,7 +73,7 @@ var ensembleKeys = []key{
 	},
 	{
 		name: "quorumCnxnTimeoutMs", takes: millis(func(c *Config) *time.Duration { return &c.QuorumCnxnTimeout }, -1), def: "(syncLimit)",
-		effect: "How long a server that connects to the election port may take to say who it is; -1 = the default.", test: "pkg/daemon.TestSettingsOfAMember",
+		effect: "How long a server that connects to the election port may take to say who it is; -1 = the default.", test: "pkg/daemon.TestWhoSaysNothingIsHungUpOn",
 	},
 	{
 		name: "quorum.cnxn.threads.size", def: "20",
@@ -89,11 +89,11 @@ var ensembleKeys = []key{
 	},
 	{
 		name: "fastleader.minNotificationInterval", takes: millis(func(c *Config) *time.Duration { return &c.MinNotificationInterval }, 1), def: "200",
-		effect: "After how long a vote is repeated for the first time.", test: "pkg/daemon.TestSettingsOfAMember",
+		effect: "After how long a vote is repeated for the first time.", test: "pkg/daemon.TestVotesAreRepeatedAsTheSettingsSay",
 	},
 	{
 		name: "fastleader.maxNotificationInterval", takes: millis(func(c *Config) *time.Duration { return &c.MaxNotificationInterval }, 1), def: "60000",
-		effect: "The longest time between two repetitions, which come at growing intervals.", test: "pkg/daemon.TestSettingsOfAMember",
+		effect: "The longest time between two repetitions, which come at growing intervals.", test: "pkg/daemon.TestVotesAreRepeatedAsTheSettingsSay",
 	},
 	{
 		name: "leader.maxTimeToWaitForEpoch", also: []string{"maxTimeToWaitForEpoch"},
