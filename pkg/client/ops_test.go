@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -294,5 +295,53 @@ func TestMetricsAndLog(t *testing.T) {
 	_ = c.Close()
 	if !strings.Contains(log.String(), "zookeeper: connected") || !strings.Contains(log.String(), "server=server:2181") {
 		t.Errorf("logged %s", log.String())
+	}
+}
+
+// TestConnectionIsCutAgainAndAgain under goroutines that make changes and reads: each change has happened once, or not at all
+// if it was uncertain, and every read has an answer.
+func TestConnectionIsCutAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	c, ctx := newServer(t).connect(t, Options{RetryMin: time.Millisecond}), t.Context()
+	session := c.SessionID()
+	var wg sync.WaitGroup
+	for i := range 8 {
+		path := fmt.Sprintf("/n%d", i)
+		if _, _, err := c.Create(ctx, path, nil, ModeEphemeral); err != nil {
+			t.Fatal(err)
+		}
+		wg.Go(func() {
+			open := false
+			for n := int32(0); n < 200; {
+				st, err := c.Set(ctx, path, nil, n)
+				late := open && errors.Is(err, ErrBadVersion) // it was on its way when we looked
+				if open = Uncertain(err); open || late {
+					st, _, err = c.Exists(ctx, path)
+				}
+				if err != nil || st.Version != n+1 && !(open && st.Version == n) {
+					t.Errorf("%s: version %d after %d, %v", path, st.Version, n, err)
+					return
+				}
+				n = st.Version
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	for events := c.Events(); ; {
+		select {
+		case <-done:
+			if c.SessionID() != session {
+				t.Errorf("the session %#x is now %#x", session, c.SessionID())
+			}
+			return
+		case e := <-events:
+			if conn := c.conn.Load(); e.State == StateConnected && conn != nil {
+				if _, err := c.Async().Sync("/").Wait(ctx); err != nil { // something gets through
+					t.Error(err)
+				}
+				conn.Fail(errors.New("cut"))
+			}
+		}
 	}
 }
