@@ -89,16 +89,22 @@ func isAt(ip net.IP, configured string) bool {
 	return err == nil && slices.ContainsFunc(all, func(a string) bool { return ip.Equal(net.ParseIP(a)) })
 }
 
-// boundMemory has the garbage collector keep the process within what the service manager grants it, less a twentieth for
-// what it does not know of. GOMEMLIMIT, where it is set, counts instead.
+// boundMemory has the garbage collector keep the process within what the service manager grants it.
 func boundMemory(env []string, log *slog.Logger) {
+	if limit, ok := heapLimit(env, systemd.MemoryMax); ok {
+		debug.SetMemoryLimit(limit)
+		log.Info("memory is bounded", "heap", limit)
+	}
+}
+
+// heapLimit returns the bytes that the garbage collector is to keep to: what is granted, less a twentieth for what it
+// does not know of. GOMEMLIMIT, where it is set, counts instead.
+func heapLimit(env []string, granted func() (int64, bool)) (limit int64, ok bool) {
 	if slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "GOMEMLIMIT=") }) {
-		return
+		return 0, false
 	}
-	if most, ok := systemd.MemoryMax(); ok {
-		debug.SetMemoryLimit(most / 20 * 19)
-		log.Info("memory is bounded", "bytes", most)
-	}
+	most, ok := granted()
+	return most / 20 * 19, ok
 }
 
 // run serves until ctx ends or the server fails. At SIGHUP it loads the settings again.

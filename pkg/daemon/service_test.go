@@ -57,6 +57,25 @@ func TestSocketsAgreeWithTheSettings(t *testing.T) {
 	}
 }
 
+func TestMemoryStaysBelowMemoryMax(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		env     []string
+		granted int64 // 0 = all there is
+		want    int64
+	}{
+		{"as the unit grants", []string{"HOME=/"}, 1 << 30, 1 << 30 / 20 * 19},
+		{"as the administrator says", []string{"GOMEMLIMIT=2GiB"}, 1 << 30, 0},
+		{"without a bound", nil, 0, 0},
+	} {
+		limit, ok := heapLimit(c.env, func() (int64, bool) { return c.granted, c.granted > 0 })
+		if limit != c.want || ok != (c.want > 0) {
+			t.Errorf("%s: %d, %v, want %d", c.name, limit, ok, c.want)
+		}
+	}
+}
+
 // manager is the service manager's socket; told returns what it is told next.
 func manager(t *testing.T) (told func() string) {
 	t.Helper()

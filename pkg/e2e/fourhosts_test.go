@@ -27,6 +27,7 @@ func TestFaultsOfFourHosts(t *testing.T) {
 		{"started in turn", startInTurn},
 		{"a quorum that has lost its data", lostHistory},
 		{"the leader's host unplugged", unplugged},
+		{"a leader that is frozen", frozen},
 		{"a leader cut off", minority},
 		{"two and two", halves},
 		{"a full disk", fullDisk},
@@ -164,8 +165,24 @@ func unplugged(t *testing.T, s *site) {
 	s.cable(leader, "down")
 	other := s.leads(leader)
 	s.hosts[leader-1].shows("looking, 1/4 voters seen")
+	c.written(100)
 	t.Logf("zk%d leads in the place of zk%d; at most %v without an acknowledged write", other, leader, c.gap())
 	s.cable(leader, "up")
+	s.follows(leader, other)
+	c.end(t)
+}
+
+// frozen: a leader that stands still, with all its connections, is replaced; when it wakes up, it follows.
+func frozen(t *testing.T, s *site) {
+	leader, c := s.leads(0), begin(t, s, 8)
+	c.written(100)
+	c.gap()
+	h := s.hosts[leader-1]
+	h.do("systemctl", "kill", "-s", "STOP", "zabd")
+	other := s.leads(leader)
+	t.Logf("zk%d leads in the place of zk%d; at most %v without an acknowledged write", other, leader, c.gap())
+	c.written(100)
+	h.do("systemctl", "kill", "-s", "CONT", "zabd")
 	s.follows(leader, other)
 	c.end(t)
 }
@@ -217,6 +234,7 @@ func minority(t *testing.T, s *site) {
 	s.hosts[leader-1].shows("looking, 1/4 voters seen")
 	s.hosts[leader-1].explains("Subject: This server has lost the quorum and serves nobody")
 	s.refuse(leader)
+	c.written(100)
 	t.Logf("zk%d leads in the place of zk%d; at most %v without an acknowledged write", other, leader, c.gap())
 	s.heal()
 	s.follows(leader, other)
@@ -261,6 +279,7 @@ func fullDisk(t *testing.T, s *site) {
 	h.until("systemd tries again, and again", func() bool { return h.restarts() >= before+3 })
 	h.do("rm", "/var/lib/zabd/ballast")
 	s.follows(n, leader)
+	c.written(100)
 	t.Logf("at most %v without an acknowledged write", c.gap())
 	c.end(t)
 	h.do("systemctl", "stop", "zabd")
@@ -281,6 +300,7 @@ func rebootAll(t *testing.T, s *site) {
 			s.follows(n+1, leader)
 		}
 	}
+	c.written(100)
 	t.Logf("at most %v without an acknowledged write", c.gap())
 	c.end(t)
 }
