@@ -101,6 +101,7 @@ type Client struct {
 	waiting    []*call       // for a connection
 	patience   *time.Timer   // runs while anything waits
 	last       error         // why there is no connection
+	heard      time.Time     // when a server last said something, while there is no connection
 	final      error         // why there will be none
 	keep       bool          // Detach leaves the session
 	changed    chan struct{} // closed and replaced when state changes

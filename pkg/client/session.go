@@ -244,7 +244,9 @@ func (c *Client) seen(z proto.Zxid) {
 // disconnected notes that a connection has ended; the session lives on for a while.
 func (c *Client) disconnected(server string, err error) {
 	c.mu.Lock()
-	c.conn.Store(nil)
+	if conn := c.conn.Swap(nil); conn != nil {
+		c.heard = conn.Heard()
+	}
 	if c.final != nil {
 		c.mu.Unlock()
 		return

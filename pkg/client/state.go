@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/zabd/zabd/pkg/jute"
 	"github.com/zabd/zabd/pkg/proto"
@@ -53,6 +54,17 @@ func (c *Client) Changes() (State, <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.state, c.changed
+}
+
+// Heard returns when a server was last heard from. The servers end a session when they have not heard from the client for its
+// timeout, which began before that.
+func (c *Client) Heard() time.Time {
+	if conn := c.conn.Load(); conn != nil {
+		return conn.Heard()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.heard
 }
 
 // maxEvents is how many session events wait for who does not take them; older ones are dropped for newer.

@@ -13,12 +13,14 @@
 // # Holding
 //
 // A lock is held by an ephemeral node, for as long as the session lives. A program cannot know that it still does: it may be
-// cut off, or paused between a look and a write. So a [Hold] gives two things. Its Context ends no later than the session
-// can end at the servers, with a [LostError] that says why; work under the lock is to be done with that context. And its
-// Token orders the holders: it is the zxid by which the node was created, and he who holds after another was created later,
-// so his token is higher. A store that remembers the highest token it has seen and refuses lower ones (or a
-// [client.Txn] that begins with a Check of the Hold's Path) is safe even from a holder that does not know yet that it holds
-// no more.
+// cut off, or paused between a look and a write. So a [Hold] gives two things.
+//
+// Its Context ends, with a [LostError] that says why, as soon as the client knows of a loss, and when it has heard of no
+// server for five sixths of the session's timeout. Work under the lock is to be done with that context.
+//
+// Its Token orders the holders: it is the zxid by which the node was created, and who holds after another was created later,
+// so the token is higher. A store that remembers the highest token it has seen and refuses lower ones (or a [client.Txn] that
+// begins with a Check of the Hold's Path) is safe even from a holder that does not know yet that it holds no more.
 //
 // # Losing connections
 //

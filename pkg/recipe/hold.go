@@ -187,9 +187,9 @@ func (h *Hold) lose(cause error) error {
 // name is that of the node.
 func (h *Hold) name() string { return h.path[strings.LastIndexByte(h.path, '/')+1:] }
 
-// mind waits for a loss. The servers keep a session for its timeout since they last heard from the client, which takes a
-// server for lost when nothing has come for five sixths of it: one is left when it says that it is disconnected. The node is
-// watched only once it has been held for a while, so that short holds cost nothing.
+// mind waits for a loss. The servers keep a session for its timeout since they last heard from the client; of that, a sixth is
+// left for the time that their last word was under way, and for what they forget when one of them dies. The node is watched only
+// once it has been held for a while, so that short holds cost nothing.
 func (h *Hold) mind() {
 	timeout := h.at.c.SessionTimeout()
 	doubt, look := time.NewTimer(timeout), time.NewTimer(timeout/10)
@@ -199,13 +199,13 @@ func (h *Hold) mind() {
 	var watch sync.WaitGroup
 	defer close(h.minded)
 	defer watch.Wait()
-	for connected := true; ; {
+	for cutOff := false; ; {
 		state, changed := h.at.c.Changes()
-		if now := state == client.StateConnected; now != connected {
-			if connected = now; now {
+		if now := state == client.StateDisconnected || state == client.StateReadOnly; now != cutOff {
+			if cutOff = now; !now {
 				doubt.Stop()
 			} else {
-				doubt.Reset(timeout / 6)
+				doubt.Reset(time.Until(h.at.c.Heard().Add(timeout * 5 / 6)))
 			}
 		}
 		select {

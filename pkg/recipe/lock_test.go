@@ -200,11 +200,11 @@ func TestLossOfAHold(t *testing.T) {
 	})
 	t.Run("cut off, and back in time", func(t *testing.T) {
 		t.Parallel()
-		c, w := overWire(t, addr, 6*time.Second)
+		c, w := overWire(t, addr, 3*time.Second)
 		h := got[*Hold](t)(NewMutex(c, "/cut", Options{}).Lock(t.Context()))
 		gone := awaitable(t, view, h)
 		w.breaks()
-		lostBy(t, h, ErrCutOff) // a second later; the session has five
+		lostBy(t, h, ErrCutOff) // before the session is over
 		w.mend()
 		<-gone // it is given back as soon as it can be
 		must(t, c.Connected(t.Context()))

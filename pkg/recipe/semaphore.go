@@ -35,6 +35,9 @@ func (s *Semaphore) acquire(ctx context.Context, wait bool) (*Hold, error) {
 		return nil, err
 	}
 	h, err := s.lease(ctx, first, wait)
+	if !wait { // another who only tries is not to find it busy
+		_ = first.Release(ctx)
+	}
 	return h, first.withdraw(err)
 }
 

@@ -83,7 +83,9 @@ type Conn struct {
 	nc       net.Conn
 	event    func(proto.WatcherEvent, proto.Zxid)
 	maxReply int
+	began    time.Time
 	reads    atomic.Uint64 // that brought something
+	heard    atomic.Int64  // when the last did, in nanoseconds since began
 	writes   atomic.Uint64
 
 	mu      sync.Mutex // guards what follows
@@ -120,7 +122,7 @@ func Dial(ctx context.Context, addr string, o Options) (*Conn, error) {
 	if o.MaxReply == 0 {
 		o.MaxReply = 64 << 20
 	}
-	c := &Conn{nc: nc, event: o.Event, maxReply: o.MaxReply, wake: make(chan struct{}, 1), drained: make(chan struct{})}
+	c := &Conn{nc: nc, event: o.Event, maxReply: o.MaxReply, began: time.Now(), wake: make(chan struct{}, 1), drained: make(chan struct{})}
 	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
 	r := bufio.NewReaderSize(reader{c}, 64<<10)
 	if err := c.handshake(r, o); err != nil {
@@ -140,13 +142,14 @@ func Dial(ctx context.Context, addr string, o Options) (*Conn, error) {
 	return c, nil
 }
 
-// reader counts the reads of a connection.
+// reader notes the reads of a connection.
 type reader struct{ c *Conn }
 
 func (r reader) Read(b []byte) (int, error) {
 	n, err := r.c.nc.Read(b)
 	if n > 0 {
 		r.c.reads.Add(1)
+		r.c.heard.Store(int64(time.Since(r.c.began)))
 	}
 	return n, err
 }
@@ -260,6 +263,9 @@ func (c *Conn) signal() {
 
 // Activity returns how often something has come from the server, and gone to it.
 func (c *Conn) Activity() (reads, writes uint64) { return c.reads.Load(), c.writes.Load() }
+
+// Heard returns when something last came from the server.
+func (c *Conn) Heard() time.Time { return c.began.Add(time.Duration(c.heard.Load())) }
 
 func (c *Conn) readLoop(r *bufio.Reader) error {
 	for {
