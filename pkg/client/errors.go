@@ -89,8 +89,9 @@ var advices = map[proto.Code]string{
 	proto.SessionClosedRequireSasl: "the server wants a credential first: give Options.Auth",
 }
 
-// An UncertainError says that a change was sent and no answer came: it may have happened. Read the node to find out;
-// and because it may arrive even later, have the next change name the version that it expects. It is ErrConnectionLoss to errors.Is if the connection was lost, or the error of the context that ended.
+// An UncertainError says that a change was sent and no answer came: it may have happened. Read the node to find out; and
+// because it may arrive even later, have the next change name the version that it expects. It is ErrConnectionLoss to
+// errors.Is if the connection was lost, or the error of the context that ended.
 type UncertainError struct {
 	Op   proto.Op
 	Path string

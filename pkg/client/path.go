@@ -21,7 +21,7 @@ func checkPath(path string) error {
 	case path[0] != '/':
 		reason = "does not begin with a slash: want /" + path
 	case strings.HasSuffix(path, "/"):
-		reason = "ends with a slash: want " + cmpRoot(strings.TrimRight(path, "/"))
+		reason = "ends with a slash: want " + orRoot(strings.TrimRight(path, "/"))
 	case strings.Contains(path, "//"):
 		reason = "has an empty name in it: want one slash between names"
 	case strings.Contains(path+"/", "/./"), strings.Contains(path+"/", "/../"):
@@ -30,7 +30,7 @@ func checkPath(path string) error {
 	return &PathError{path, reason}
 }
 
-func cmpRoot(path string) string {
+func orRoot(path string) string {
 	if path == "" {
 		return "/"
 	}
