@@ -124,6 +124,7 @@ func Dial(ctx context.Context, addr string, o Options) (*Conn, error) {
 	}
 	c := &Conn{nc: nc, event: o.Event, maxReply: o.MaxReply, began: time.Now(), wake: make(chan struct{}, 1), drained: make(chan struct{})}
 	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
+	_ = nc.SetDeadline(time.Now().Add(o.Timeout)) // a server that starts may take a connection and never look at it
 	r := bufio.NewReaderSize(reader{c}, 64<<10)
 	if err := c.handshake(r, o); err != nil {
 		stop()
@@ -136,6 +137,7 @@ func Dial(ctx context.Context, addr string, o Options) (*Conn, error) {
 	if !stop() {
 		return nil, ctx.Err()
 	}
+	_ = nc.SetDeadline(time.Time{})
 	c.writer.Add(1)
 	go func() { defer c.writer.Done(); c.writeLoop() }()
 	go func() { c.Fail(c.readLoop(r)); c.writer.Wait(); c.drain() }()
