@@ -31,9 +31,9 @@ func TestFaultsOfOneHost(t *testing.T) {
 		run  func(*lone, *testing.T)
 	}{
 		{"set up", (*lone).setUp},
-		{"an idle server is left alone", (*lone).idle},
 		{"restarts under connects", (*lone).restarts},
 		{"a slow disk", (*lone).slowDisk},
+		{"an idle server is left alone", (*lone).idle},
 		{"a disk that hangs", (*lone).hungDisk},
 		{"a large tree on a slow disk", (*lone).slowStart},
 		{"a disk that fails", (*lone).failedDisk},
@@ -110,12 +110,14 @@ func (x *lone) setUp(t *testing.T) {
 func (x *lone) configure() {
 	x.h.do("chown", "zabd:zabd", "/srv/log")
 	x.h.write("/etc/zabd/zoo.cfg", x.h.read("/etc/zabd/zoo.cfg")+"dataLogDir=/srv/log\npreAllocSize=1024\nfsync.warningthresholdms=200\n")
-	x.h.dropIn("test", "ReadWritePaths=/srv/log\nWatchdogSec=4s\n")
+	x.h.dropIn("test", "ReadWritePaths=/srv/log\n")
 	x.h.do("systemctl", "start", "zabd")
 }
 
 // idle: the watchdog is fed by a server that has nothing to do.
 func (x *lone) idle(t *testing.T) {
+	x.h.dropIn("watchdog", "WatchdogSec=4s\n") // the next step has it as well
+	x.h.do("systemctl", "restart", "zabd")
 	pid, fed := x.h.show("zabd", "MainPID"), x.h.show("zabd", "WatchdogTimestampMonotonic")
 	for range 3 {
 		x.h.until("the watchdog is fed", func() bool { return x.h.show("zabd", "WatchdogTimestampMonotonic") != fed })
@@ -253,6 +255,8 @@ func (x *lone) hungDisk(t *testing.T) {
 	t.Logf("ended after %v", time.Since(began))
 	x.disk.heal()
 	x.has(t, "/first")
+	x.h.dropIn("watchdog", "")
+	x.h.do("systemctl", "restart", "zabd")
 	x.h.says("journalctl --no-pager -u zabd", "zabd.service: Watchdog timeout (limit 4s)!", "zabd.service: Failed with result 'watchdog'", "loop=log writer")
 }
 
