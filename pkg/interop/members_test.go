@@ -14,7 +14,7 @@ import (
 // first, with the list that it is in, and follows as one that does not count; it is what those need who count four voters
 // already while the leader counts three. The one that is to go does not lead, and runs until nobody counts it.
 func TestMembersChangeByRestarts(t *testing.T) {
-	for _, kinds := range []string{"zabd zabd zabd zabd", "zabd java zabd java"} {
+	for _, kinds := range []string{"zabd zabd zabd zabd", "zabd java zabd java", "zabd zabd zabd zabd:observer"} {
 		t.Run(kinds, func(t *testing.T) {
 			t.Parallel()
 			e := assemble(t, kinds, 100000)
