@@ -71,7 +71,7 @@ export VAGRANT_CHECKPOINT_DISABLE=1 VAGRANT_BOX_UPDATE_CHECK_DISABLE=1
 export ZABD_HOSTS=$count ZABD_BOX=zabd-lab ZABD_KERNEL=$cache/vmlinuz ZABD_INITRD=$cache/initrd ZABD_INSERT_KEY=false ZABD_BOOT_TIMEOUT=600
 export ZABD_DRIVER=${ZABD_DRIVER:-qemu} ZABD_CONSOLES=$dir ZABD_OBSERVER=${ZABD_OBSERVER:-0} ZABD_JAVA=${ZABD_JAVA:-}
 step add-box 300 vagrant box add --provider libvirt --name zabd-lab "$cache/box.tar"
-step up $((600 + 600 * count)) vagrant up
+step up $((600 + 1200 * count)) vagrant up
 
 # The table that it has ended with: each server has a role, and one of them leads.
 observers=$((ZABD_OBSERVER > 0)) leaders=$((count > 1))
@@ -90,7 +90,7 @@ if ((count - observers >= 3)); then
 	step heal 300 ./partition.sh heal
 	step all-serve 300 vagrant ssh "zk$count" -c 'zabctl wait --server 127.0.0.1:2181 --timeout 120s'
 fi
-step again $((300 + 300 * count)) vagrant provision
+step again $((600 + 600 * count)) vagrant provision
 ! grep -E 'changed=[1-9]' "$dir/again.log" || fail "a second run changes something"
 step destroy 300 vagrant destroy -f
 echo "== all: $SECONDS s"
