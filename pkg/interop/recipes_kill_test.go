@@ -36,8 +36,8 @@ type worksite struct {
 	maybe map[string]bool // taken, but for the answer, when the work ended
 }
 
-// TestRecipesWhileServersAreKilled: of three servers the leader is killed and comes back, and then a follower is killed, under programs that
-// lock, lead, count, hand over and follow; afterwards all is as it must be.
+// TestRecipesWhileServersAreKilled: of three servers the leader is killed and comes back, and then a follower is killed,
+// under programs that lock, lead, count, hand over and follow; afterwards all is as it must be.
 func TestRecipesWhileServersAreKilled(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"zabd", "java"} {

@@ -95,7 +95,8 @@ func (b *DoubleBarrier) opened(ctx context.Context) (open bool, fired <-chan cli
 	return open, fired, err
 }
 
-// clear removes a ready node that nobody is left of. Members of this round cannot have made it: this one is not among them yet.
+// clear removes a ready node that nobody is left of. Members of this round cannot have made it: this one is not among
+// them yet.
 func (b *DoubleBarrier) clear(ctx context.Context) error {
 	names, err := b.list(ctx)
 	if err != nil || len(names) != 1 || names[0] != ready {
@@ -116,8 +117,8 @@ func (b *DoubleBarrier) count(ctx context.Context) (bool, error) {
 	return true, open.make(ctx)
 }
 
-// Leave waits until all members have left, or are gone. Who is first by name waits for the last, and the others for the first, so that a
-// member that leaves wakes one, and the last one to leave all.
+// Leave waits until all members have left, or are gone. Who is first by name waits for the last, and the others for the
+// first, so that a member that leaves wakes one, and the last one to leave all.
 func (i *Inside) Leave(ctx context.Context) error {
 	b := i.at
 	names, err := b.list(ctx)

@@ -39,8 +39,8 @@ type Config[T any] struct {
 	changed chan struct{}
 }
 
-// FollowConfig returns the value of the node at path, and keeps it up to date until Close. decode says what the data mean. It is an
-// error if there is no such node, or decode refuses it: a program that is just starting had better not.
+// FollowConfig returns the value of the node at path, and keeps it up to date until Close. decode says what the data
+// mean. It is an error if there is no such node, or decode refuses it: a program that is just starting had better not.
 func FollowConfig[T any](ctx context.Context, c *client.Client, path string, decode func([]byte) (T, error)) (*Config[T], error) {
 	f := &Config[T]{at: dir{c: c, path: path}, decode: decode, ended: make(chan struct{}), changed: make(chan struct{})}
 	data, stat, fired, err := c.GetW(ctx, path)
@@ -69,8 +69,8 @@ func (f *Config[T]) Stat() proto.Stat {
 	return f.stat
 }
 
-// Err says why the value is not what the node says now: a *ConfigError, a deleted node (client.ErrNoNode), or why it is followed no
-// longer. nil is all well.
+// Err says why the value is not what the node says now: a *ConfigError, a deleted node (client.ErrNoNode), or why it is
+// followed no longer. nil is all well.
 func (f *Config[T]) Err() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -154,8 +154,9 @@ func now() <-chan client.Event {
 	return ch
 }
 
-// Update replaces the data of a node by what f makes of it, and makes the node if it is missing. When another has changed it meanwhile, f is
-// called anew with what that has left. If it cannot be known whether the change has happened, the error says so.
+// Update replaces the data of a node by what f makes of it, and makes the node if it is missing. When another has changed
+// it meanwhile, f is called anew with what that has left. If it cannot be known whether the change has happened, the
+// error says so.
 func Update(ctx context.Context, c *client.Client, path string, o Options, f func(old []byte) ([]byte, error)) error {
 	return dir{c, path, o.ACL, client.ModePersistent}.update(ctx, f)
 }

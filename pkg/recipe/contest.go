@@ -52,7 +52,8 @@ func (x contest) enter(ctx context.Context, r role, wait bool) (*Hold, error) {
 	}
 }
 
-// await returns when something has happened to the node of another. A watch of data leaves none behind where there is no node.
+// await returns when something has happened to the node of another. A watch of data leaves none behind where there is no
+// node.
 func (x contest) await(ctx context.Context, h *Hold, name string) error {
 	fired, err := x.getW(ctx, name)
 	switch {

@@ -195,9 +195,9 @@ func (d dir) protect(ctx context.Context, prefix, guid string, data []byte) (nam
 	}
 }
 
-// find looks for a node of this session: name is "" when its create, whose answer was lost, has not happened and will not.
-// The sync is done behind the create, wherever that was on its way: a server keeps what it was sent by a session in order, across connections; and
-// what came through a server that the session has left since is refused by the leader.
+// find looks for a node of this session: name is "" when its create, whose answer was lost, has not happened and will
+// not. The sync is done behind the create, wherever that was on its way: a server keeps what it was sent by a session in
+// order, across connections; and what came through a server that the session has left since is refused by the leader.
 func (d dir) find(ctx context.Context, mine func(name string) bool) (name string, stat proto.Stat, err error) {
 	err = d.again(ctx, func() error { return d.c.Sync(ctx, d.path) })
 	if err != nil && !errors.Is(err, client.ErrNoNode) {

@@ -35,6 +35,7 @@
 //
 // Mutex, RWMutex, Election, Semaphore, DoubleBarrier, Queue, Group and Registry use the nodes of Curator's
 // InterProcessMutex, InterProcessReadWriteLock, LeaderSelector (or LeaderLatch), InterProcessSemaphoreV2,
-// DistributedDoubleBarrier, SimpleDistributedQueue, GroupMember and ServiceDiscovery; PriorityQueue and Counter those of kazoo's Queue and
-// Counter. With [Kazoo] as the Layout, Mutex, RWMutex and Election are kazoo's. docs/recipes.md draws the nodes.
+// DistributedDoubleBarrier, SimpleDistributedQueue, GroupMember and ServiceDiscovery; PriorityQueue and Counter those of
+// kazoo's Queue and Counter. With [Kazoo] as the Layout, Mutex, RWMutex and Election are kazoo's. docs/recipes.md draws
+// the nodes.
 package recipe

@@ -20,14 +20,15 @@ func NewElection(c *client.Client, path string, o Options) *Election {
 	return &Election{newContest(c, path, o)}
 }
 
-// Campaign waits until it is the leader. The Hold's Context ends when it no longer is; Release resigns; the Token is that of the term:
-// each leader's is higher than those of all before.
+// Campaign waits until it is the leader. The Hold's Context ends when it no longer is; Release resigns; the Token is that
+// of the term: each leader's is higher than those of all before.
 func (e *Election) Campaign(ctx context.Context) (*Hold, error) {
 	return e.at.enter(ctx, exclusive, true)
 }
 
 // Run leads again and again: each time it is the leader it calls lead with a context that ends with the leadership, and
-// resigns when lead returns. It returns when ctx ends, when lead returns an error though it still led, or when the client has ended.
+// resigns when lead returns. It returns when ctx ends, when lead returns an error though it still led, or when the client
+// has ended.
 func (e *Election) Run(ctx context.Context, lead func(ctx context.Context, h *Hold) error) error {
 	for {
 		h, err := e.Campaign(ctx)

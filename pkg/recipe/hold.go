@@ -187,9 +187,9 @@ func (h *Hold) lose(cause error) error {
 // name is that of the node.
 func (h *Hold) name() string { return h.path[strings.LastIndexByte(h.path, '/')+1:] }
 
-// mind waits for a loss. The servers keep a session for its timeout since they last heard from the client; of that, a sixth is
-// left for the time that their last word was under way, and for what they forget when one of them dies. The node is watched only
-// once it has been held for a while, so that short holds cost nothing.
+// mind waits for a loss. The servers keep a session for its timeout since they last heard from the client; of that, a
+// sixth is left for the time that their last word was under way, and for what they forget when one of them dies. The node
+// is watched only once it has been held for a while, so that short holds cost nothing.
 func (h *Hold) mind() {
 	timeout := h.at.c.SessionTimeout()
 	doubt, look := time.NewTimer(timeout), time.NewTimer(timeout/10)

@@ -56,8 +56,9 @@ func (q *PriorityQueue) Put(ctx context.Context, priority int, data []byte) erro
 	return q.put(ctx, fmt.Sprintf("entry-%03d-", priority), data)
 }
 
-// A store is the items of a queue, and beside them a directory of its clients: those who wait for an item stand in line there, and
-// the first alone watches the items, so that one that is put in wakes one; and there are the receipts of what is put in and taken.
+// A store is the items of a queue, and beside them a directory of its clients: those who wait for an item stand in line
+// there, and the first alone watches the items, so that one that is put in wakes one; and there are the receipts of what
+// is put in and taken.
 type store struct {
 	dir
 	mark     string // that the names of items begin with
@@ -92,8 +93,9 @@ func (s store) TryTake(ctx context.Context) (data []byte, ok bool, err error) {
 	return s.first(ctx, names)
 }
 
-// Take waits until there is an item, and takes it. It is taken once, through lost connections too. Only where the session ends, or
-// ctx, before it is known whether it was this call that took the item, the item comes with an error that says so: another may have it as well.
+// Take waits until there is an item, and takes it. It is taken once, through lost connections too. Only where the session
+// ends, or ctx, before it is known whether it was this call that took the item, the item comes with an error that says
+// so: another may have it as well.
 func (s store) Take(ctx context.Context) ([]byte, error) {
 	if data, ok, err := s.TryTake(ctx); ok || err != nil {
 		return data, err

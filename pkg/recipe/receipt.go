@@ -9,9 +9,9 @@ import (
 	"github.com/zabd/zabd/pkg/client"
 )
 
-// receipts let a transaction be done exactly once, though its answer may be lost: the transaction also writes a number into
-// an ephemeral node of this client, and whether that is there tells whether the transaction has happened. Each call that is under way
-// has a node of its own; nodes are used again, and go with the session.
+// receipts let a transaction be done exactly once, though its answer may be lost: the transaction also writes a number
+// into an ephemeral node of this client, and whether that is there tells whether the transaction has happened. Each call
+// that is under way has a node of its own; nodes are used again, and go with the session.
 type receipts struct {
 	dir
 	mu   sync.Mutex
@@ -24,8 +24,8 @@ type receipt struct {
 	number  int64
 }
 
-// once does the operations that add adds to a transaction, exactly once. A *client.TxnError counts them from 1. If the session, or ctx, ended
-// before it was known whether they were done, the error says so.
+// once does the operations that add adds to a transaction, exactly once. A *client.TxnError counts them from 1. If the
+// session, or ctx, ended before it was known whether they were done, the error says so.
 func (r *receipts) once(ctx context.Context, add func(t *client.Txn)) error {
 	for {
 		one, err := r.borrow(ctx)

@@ -60,7 +60,8 @@ func (r *Registry) Register(ctx context.Context, i Instance) (*Membership, error
 	return r.service(i.Service).Join(ctx, i.ID, data)
 }
 
-// Services returns the names of the services that are known, in alphabetical order. One whose last instance has gone stays for a while.
+// Services returns the names of the services that are known, in alphabetical order. One whose last instance has gone
+// stays for a while.
 func (r *Registry) Services(ctx context.Context) ([]string, error) {
 	names, err := r.list(ctx)
 	slices.Sort(names)

@@ -221,8 +221,8 @@ func TestDoubleBarrierAgainAndAgain(t *testing.T) {
 	wg.Wait()
 }
 
-// TestDoubleBarrierIsNotHeldByTheDead: one who enters and dies is not waited for by those who leave; and what a round that died
-// has left does not open the next.
+// TestDoubleBarrierIsNotHeldByTheDead: one who enters and dies is not waited for by those who leave; and what a round
+// that died has left does not open the next.
 func TestDoubleBarrierIsNotHeldByTheDead(t *testing.T) {
 	t.Parallel()
 	addr := serve(t)

@@ -241,8 +241,8 @@ func TestRegistry(t *testing.T) {
 	}
 }
 
-// TestConfig: the value follows the node, a bad one is told and not taken, and all that happens while the connection is away is
-// made up for.
+// TestConfig: the value follows the node, a bad one is told and not taken, and all that happens while the connection is
+// away is made up for.
 func TestConfig(t *testing.T) {
 	t.Parallel()
 	addr := serve(t)
@@ -348,8 +348,8 @@ func (d *told) leadTo(tree *Tree, want map[string]string) bool {
 	return maps.Equal(have, want) && tree.Len() == len(want) && maps.Equal(d.nodes, want)
 }
 
-// TestTree: after changes of all kinds, some of them made while there was no connection and some under a new session, the copy is what the
-// server has, and the changes that were told lead there.
+// TestTree: after changes of all kinds, some of them made while there was no connection and some under a new session, the
+// copy is what the server has, and the changes that were told lead there.
 func TestTree(t *testing.T) {
 	t.Parallel()
 	addr := serve(t)

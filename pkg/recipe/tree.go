@@ -38,8 +38,8 @@ type Tree struct {
 	err     error
 }
 
-// OpenTree returns a copy of the node at path, which may be missing, and of all below it. notify, if not nil, is told each change,
-// one at a time, those of the first reading too; it must not wait for the Tree.
+// OpenTree returns a copy of the node at path, which may be missing, and of all below it. notify, if not nil, is told
+// each change, one at a time, those of the first reading too; it must not wait for the Tree.
 func OpenTree(ctx context.Context, c *client.Client, path string, notify func(Change)) (*Tree, error) {
 	t := &Tree{
 		at: dir{c: c, path: path}, notify: notify, ended: make(chan struct{}),

@@ -81,7 +81,8 @@ func (t *Tree) watch(ctx context.Context) (w *client.Watch, err error) {
 	return w, err
 }
 
-// readAll reads the whole tree, level by level, and removes what is not there any more. What changes meanwhile, the watch tells.
+// readAll reads the whole tree, level by level, and removes what is not there any more. What changes meanwhile, the watch
+// tells.
 func (t *Tree) readAll(ctx context.Context) error {
 	seen := map[string]bool{}
 	for level := []string{t.at.path}; len(level) > 0; {
