@@ -107,6 +107,9 @@ type sent struct {
 	req Request
 }
 
+// mostHandshake is how long a server may take to answer a handshake that asks for a shorter session timeout than this.
+const mostHandshake = 10 * time.Second
+
 // Dial connects and takes a session.
 func Dial(ctx context.Context, addr string, o Options) (*Conn, error) {
 	if o.Dial == nil {
@@ -124,7 +127,7 @@ func Dial(ctx context.Context, addr string, o Options) (*Conn, error) {
 	}
 	c := &Conn{nc: nc, event: o.Event, maxReply: o.MaxReply, began: time.Now(), wake: make(chan struct{}, 1), drained: make(chan struct{})}
 	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
-	_ = nc.SetDeadline(time.Now().Add(o.Timeout)) // a server that starts may take a connection and never look at it
+	_ = nc.SetDeadline(time.Now().Add(max(o.Timeout, mostHandshake))) // a server that starts may take a connection and never look at it
 	r := bufio.NewReaderSize(reader{c}, 64<<10)
 	if err := c.handshake(r, o); err != nil {
 		stop()
