@@ -16,10 +16,10 @@ const module = "github.com/zabd/zabd/pkg/"
 // layers is the map of the packages: what each may import of ours. Everything may import invariant.
 var layers = map[string]string{
 	// words: what is said and stored
-	"jute": "", "proto": "jute", "txn": "jute proto",
+	"jute": "", "proto": "jute", "txn": "jute proto ensemble",
 	// state: pure, values in, values out
 	"session": "", "limit": "", "auth": "proto", "watch": "proto",
-	"tree": "jute proto txn", "prep": "jute proto txn tree auth session",
+	"tree": "jute proto txn", "prep": "jute proto txn tree auth session ensemble",
 	"serve": "jute proto tree watch session auth",
 	// agreement: pure, then its shell
 	"ensemble": "", "election": "jute proto ensemble", "zab": "jute proto txn session ensemble election",

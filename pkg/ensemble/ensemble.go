@@ -14,26 +14,6 @@ import (
 // An ID is a server's number, the N of server.N, from 1 to 255. ZooKeeper also lets members have 0 or a larger one.
 type ID int64
 
-// A Quorum decides when enough voters hold something. Voters are numbered by slots from 0.
-type Quorum struct{ voters int }
-
-// NewMajority returns the rule that more than half of the voters are a quorum.
-func NewMajority(voters int) Quorum { return Quorum{voters} }
-
-// Voters returns the number of voters.
-func (q Quorum) Voters() int { return q.voters }
-
-// Reached tells whether the voters whose position is at or above want are a quorum.
-func Reached[P cmp.Ordered](q Quorum, positions []P, want P) bool {
-	n := 0
-	for _, p := range positions {
-		if p >= want {
-			n++
-		}
-	}
-	return 2*n > q.voters
-}
-
 // A Role says whether a member votes.
 type Role int
 
@@ -166,6 +146,13 @@ func (c *Config) Holds(f func(ID) bool) bool {
 		}
 	}
 	return 2*n > len(c.voters)
+}
+
+// WithVersion returns the same membership with another version.
+func (c *Config) WithVersion(version int64) *Config {
+	d := *c
+	d.Version = version
+	return &d
 }
 
 // SameMembers tells whether both have the same members, with the same roles and addresses, whatever their versions.

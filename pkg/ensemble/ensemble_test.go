@@ -173,3 +173,79 @@ func FuzzParseConfig(f *testing.F) {
 		}
 	})
 }
+
+func TestTwoConfigurationsDecideTogether(t *testing.T) {
+	next := "server.3=c:2888:3888:participant\nserver.4=d:2888:3888:participant\nserver.5=e:2888:3888:participant\nversion=7"
+	e := NewElectorate(config(t, four), config(t, next))
+	if want := []ID{1, 2, 3, 4, 5}; !slices.Equal(e.Voters(), want) || e.LastSeen().Version != 7 {
+		t.Fatalf("voters %v, want %v", e.Voters(), want)
+	}
+	for _, tc := range []struct {
+		ids  []ID
+		want bool
+	}{
+		{[]ID{1, 2}, false},
+		{[]ID{4, 5}, false},
+		{[]ID{3, 4, 5}, false},
+		{[]ID{1, 2, 3}, false},
+		{[]ID{1, 2, 5}, false},
+		{[]ID{1, 3, 4}, true},
+		{[]ID{2, 3, 5}, true},
+		{[]ID{1, 2, 4, 5}, true},
+		{nil, false},
+	} {
+		holds := func(id ID) bool { return slices.Contains(tc.ids, id) }
+		marked, positions := make([]bool, 6), make([]int, 6)
+		marked[5], positions[5] = true, 9 // of somebody without a vote
+		for _, id := range tc.ids {
+			slot, ok := e.Slot(id)
+			if !ok {
+				t.Fatalf("server %d does not vote", id)
+			}
+			marked[slot], positions[slot] = true, 9
+		}
+		q := e.Quorum()
+		if a, b, c := e.Holds(holds), q.Holds(marked), Reached(q, positions, 9); a != tc.want || b != tc.want || c != tc.want {
+			t.Errorf("%v: %v, %v and %v, want %v", tc.ids, a, b, c, tc.want)
+		}
+	}
+	if old := NewElectorate(config(t, next), config(t, four)); old.Next != nil || old.IsVoter(1) {
+		t.Error("an older configuration votes")
+	}
+}
+
+func TestMembersJoinAndLeave(t *testing.T) {
+	const start = "server.1=a:1:2:participant;b:3\nserver.2=b:1:2:participant;b:3\nversion=5"
+	for _, tc := range []struct{ name, joining, leaving, want string }{
+		{"nothing", "", "", "server.1=a:1:2:participant;b:3\nserver.2=b:1:2:participant;b:3\nversion=5"},
+		{"one leaves", "", "1", "server.2=b:1:2:participant;b:3\nversion=5"},
+		{"a stranger leaves", "", " 9 ,,2", "server.1=a:1:2:participant;b:3\nversion=5"},
+		{"one joins", "server.3=c:1:2:observer;4", "", "server.1=a:1:2:participant;b:3\nserver.2=b:1:2:participant;b:3\nserver.3=c:1:2:observer;0.0.0.0:4\nversion=5"},
+		{"one changes its role", "server.2=b:1:2:observer;b:3", "", "server.1=a:1:2:participant;b:3\nserver.2=b:1:2:observer;b:3\nversion=5"},
+		{"one takes another's address", "server.3=a:1:2;3", "1", "server.2=b:1:2:participant;b:3\nserver.3=a:1:2:participant;0.0.0.0:3\nversion=5"},
+		{"one leaves and comes again", "server.2=d:1:2;3", "2", "server.1=a:1:2:participant;b:3\nserver.2=d:1:2:participant;0.0.0.0:3\nversion=5"},
+		{"no number", "", "two", `leaving server "two": a server's id is a number`},
+		{"an address that is taken", "server.3=a:1:9;3", "", "server.1 and server.3 have the same address a:1"},
+		{"no client port", "server.3=c:1:2", "", `joining server "server.3=c:1:2" has no client port`},
+		{"no server", "c:1:2;3", "", `joining server "c:1:2;3" does not begin with server.N=`},
+		{"no port", "server.3=c:1;3", "", `"c:1" is not host:quorumPort:electionPort`},
+		{"nobody is left", "", "1,2", "none of 0 servers is a participant"},
+	} {
+		got := ""
+		if c, err := config(t, start).Change(tc.joining, tc.leaving); err != nil {
+			got = err.Error()
+		} else {
+			got = c.Text()
+		}
+		if got != tc.want && !(strings.HasPrefix(got, "ensemble: ") && strings.Contains(got, tc.want)) {
+			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
+		}
+	}
+	c, err := ParseMembers("server.1=a:1:2;3,server.2=b:1:2:observer\nserver.3=c:1:2")
+	if err != nil || len(c.Members) != 3 || len(c.Voters()) != 2 {
+		t.Errorf("ParseMembers: %v, %v", c, err)
+	}
+	if _, err := ParseMembers("group.1=1"); err == nil {
+		t.Error("groups are taken")
+	}
+}

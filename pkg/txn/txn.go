@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/zabd/zabd/pkg/ensemble"
 	"github.com/zabd/zabd/pkg/jute"
 	"github.com/zabd/zabd/pkg/proto"
 )
@@ -35,8 +36,20 @@ type Entry struct {
 
 // A Slot is the place in the order of all writes that a request is given before it is prepared.
 type Slot struct {
-	Zxid    proto.Zxid
-	Request *proto.Request
+	Zxid     proto.Zxid
+	Request  *proto.Request
+	Reconfig *Reconfig // of a reconfig that a leader of an ensemble is asked for; else nil
+}
+
+// A Reconfig is what a leader knows of its ensemble when it is asked to change it.
+//
+// It is shared by the slots that are prepared while none of them has come back as an entry: who makes an entry of type
+// reconfig sets Pending, and so the next one is refused.
+type Reconfig struct {
+	Enabled bool
+	Pending bool             // one is under way; there is never a second
+	Active  *ensemble.Config // the change begins from here; its version is what a client's is compared with
+	InSync  []ensemble.ID    // who would acknowledge: the leader, and followers that are in sync, with or without a vote
 }
 
 // A Delivery is one thing that the apply loop is given, in the order of all that happens to the tree: a committed entry;

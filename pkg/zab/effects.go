@@ -37,6 +37,12 @@ type Effects struct {
 	Stream  []Stream          // send a snapshot or a part of the log; answer each with Streamed, or Closed
 	FindLog []Find            // look into the log's files; answer each with LogFound
 
+	// Members: this membership is active from now on. Next: this one may become active, and links to its members, by the
+	// addresses that it has, are wanted from now on (of two addresses of a server that of the active one comes first). Both
+	// are set before what else the step asks for (Connect, Dial, Ballots), and nil in all other steps. What a Node is
+	// started with is not told again.
+	Members, Next *ensemble.Config
+
 	Validated    []Validation // answers to Revalidate
 	Lead         bool         // forget what was in preparation: a leadership begins, with the next Prepare
 	AwaitApplied proto.Zxid   // if not 0: answer with Applied as soon as the tree has it
@@ -59,7 +65,7 @@ func (e *Effects) Reset() {
 	}
 }
 
-// A Store is one change of the disk: SaveEpochs, Truncate, Install, or AppendBehind.
+// A Store is one change of the disk: SaveEpochs, Truncate, Install, AppendBehind, SaveNext, or Activate.
 type Store interface{ store() }
 
 // SaveEpochs makes both epochs durable, behind everything that was appended before.
@@ -79,13 +85,23 @@ type Install struct {
 	Zxid    proto.Zxid
 }
 
-// AppendBehind appends entries to the log behind an Install of the same step; Synced reports them, too.
+// AppendBehind appends entries to the log behind an Install or a SaveNext of the same step; Synced reports them, too.
 type AppendBehind struct{ Entries []txn.Entry }
+
+// SaveNext makes the membership durable that has been seen last and is not active (ZooKeeper's file .dynamic.next). Without
+// one, what was saved is removed: it came to nothing.
+type SaveNext struct{ Config *ensemble.Config }
+
+// Activate makes a membership durable as the active one (ZooKeeper's file .dynamic.<version>, to which the static file
+// points from then on). What SaveNext has saved is removed behind that, unless it is newer.
+type Activate struct{ Config *ensemble.Config }
 
 func (SaveEpochs) store()   {}
 func (Truncate) store()     {}
 func (Install) store()      {}
 func (AppendBehind) store() {}
+func (SaveNext) store()     {}
+func (Activate) store()     {}
 
 // A Stream is a long answer to a learner that is behind. A snapshot is a SNAP packet with the tree's zxid and the tree; a
 // part of the log is a PROPOSAL and a COMMIT for each entry above After up to and including Through.

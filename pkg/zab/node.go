@@ -31,8 +31,11 @@ import (
 // Start is the state that a Node begins with.
 type Start struct {
 	Self    ensemble.ID
-	Members *ensemble.Config // nil for a standalone server
+	Members *ensemble.Config // the active membership; nil for a standalone server
+	Next    *ensemble.Config // the last one that was saved by SaveNext and is not active; nil if there is none
 	Clients Clients
+
+	Reconfig bool // reconfigEnabled: memberships that come from others, or by an entry, are heeded
 
 	// Last is the last zxid in the log, or of the snapshot, and what the tree has: 0 for a new server, -1 for one that has
 	// lost its data and must not vote.

@@ -66,6 +66,7 @@ func leads(t *testing.T, config string, voters int) *rig {
 	if r.n.lead.quorum = members.Quorum(); r.n.lead.quorum.Voters() != voters {
 		t.Fatalf("%d voters", r.n.lead.quorum.Voters())
 	}
+	r.n.lead.acked = append(r.n.lead.acked, make([]proto.Zxid, max(0, voters-3))...)
 	r.take()
 	return r
 }
