@@ -59,11 +59,11 @@ func kindOf(t *testing.T, name, javaHeap string) lab.Kind {
 	case *program != "":
 		k, err = lab.Zabd(*program)
 	default:
-		*program = filepath.Join(t.TempDir(), "zabd")
-		if out, err := exec.Command("go", "build", "-o", *program, "../../cmd/zabd").CombinedOutput(); err != nil {
+		built := filepath.Join(t.TempDir(), "zabd")
+		if out, err := exec.Command("go", "build", "-o", built, "../../cmd/zabd").CombinedOutput(); err != nil {
 			t.Fatalf("build: %v\n%s", err, out)
 		}
-		k, err = lab.Zabd(*program)
+		k, err = lab.Zabd(built)
 	}
 	if err != nil {
 		t.Fatal(err)
