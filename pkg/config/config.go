@@ -109,9 +109,12 @@ type Ensemble struct {
 	Members *ensemble.Config // nil = the server serves alone
 	MyID    ensemble.ID      // one of Members; 0 = the server serves alone
 
-	StandaloneEnabled    bool   // one voter serves alone, rather than as an ensemble of one
-	DynamicConfigFile    string // has the server lines if zoo.cfg names it
-	QuorumListenOnAllIPs bool   // the quorum and election ports, on every address
+	ReconfigEnabled      bool             // clients may change Members
+	Next                 *ensemble.Config // was proposed when the server ended, and may be active elsewhere; nil = none
+	Files                MemberFiles      // keep Members and Next
+	StandaloneEnabled    bool             // one voter serves alone, rather than as an ensemble of one
+	DynamicConfigFile    string           // has the server lines if zoo.cfg names it
+	QuorumListenOnAllIPs bool             // the quorum and election ports, on every address
 
 	InitLimit, SyncLimit        int // ticks
 	ConnectToLearnerMasterLimit int // ticks; InitLimit unless set

@@ -104,7 +104,6 @@ func TestWarnings(t *testing.T) {
 		{"another word for no", "forceSync=false", "zoo.cfg:2: forceSync false has no effect: only the word no has"},
 		{"too small a commit log", "commitLogCount=100", "zoo.cfg:2: commitLogCount 100 is less than 500, which counts"},
 		{"more than the whole snapshot", "snapshotSizeFactor=1.5", "zoo.cfg:2: snapshotSizeFactor 1.5 is more than 1: 0.33 counts"},
-		{"reconfiguration", "reconfigEnabled=true", "zoo.cfg:2: reconfigEnabled has no effect: this release does not have reconfiguration"},
 		{"an observer alone", "peerType=observer", "zoo.cfg:2: peerType observer does not count"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,9 +1,7 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,12 +55,12 @@ func (l *loader) join(c *Config) error {
 		members[i] = s.member
 	}
 	if c.Members, err = ensemble.NewConfig(members...); err != nil {
-		return &Error{Source: l.listFile(c), Reason: err.Error()}
+		return &Error{Source: l.listFile(), Reason: err.Error()}
 	}
-	if c.Members.Version, err = l.version(c); err != nil {
+	c.Members.Version, c.MyID = l.list.version, own.member.ID
+	if err := l.prepareReconfig(c); err != nil {
 		return err
 	}
-	c.MyID = own.member.ID
 	if stored {
 		return nil
 	}
@@ -70,37 +68,19 @@ func (l *loader) join(c *Config) error {
 }
 
 // listFile returns the file that the server lines stand in.
-func (l *loader) listFile(c *Config) string {
-	if c.DynamicConfigFile != "" {
-		return c.DynamicConfigFile
+func (l *loader) listFile() string { return l.list.file }
+
+// serverLines returns the servers by ascending id: those of the list that counts.
+func (l *loader) serverLines(c *Config) ([]serverLine, error) {
+	var err error
+	if l.list, err = l.givenList(c); err != nil {
+		return nil, err
 	}
-	return l.file
+	return l.list.lines, l.preferActive(c)
 }
 
-// serverLines returns the servers by ascending id.
-func (l *loader) serverLines(c *Config) ([]serverLine, error) {
-	var lines []serverLine
-	add := func(o origin, value string) error {
-		s, err := parseServerLine(c, o, value)
-		lines = append(lines, s)
-		return err
-	}
-	for _, key := range slices.Sorted(slices.Values(l.values.AllKeys())) {
-		if !isServerLine(key) {
-			continue
-		}
-		if c.DynamicConfigFile != "" {
-			return nil, l.bad(key, "stands beside dynamicConfigFile: it belongs into "+c.DynamicConfigFile)
-		}
-		if err := add(l.from[key], l.values.GetString(key)); err != nil {
-			return nil, err
-		}
-	}
-	if c.DynamicConfigFile != "" {
-		if err := l.dynamicLines(c.DynamicConfigFile, add); err != nil {
-			return nil, err
-		}
-	}
+// inOrder returns the lines of a list by ascending id, unless two of them cannot stand beside each other.
+func inOrder(lines []serverLine) ([]serverLine, error) {
 	slices.SortStableFunc(lines, func(a, b serverLine) int { return int(a.member.ID - b.member.ID) })
 	return lines, compareLines(lines)
 }
@@ -169,7 +149,7 @@ func (l *loader) servesAlone(c *Config, lines []serverLine) (bool, error) {
 		l.warn(lines[0].origin, "is the only server: it serves alone")
 		return true, nil
 	}
-	switch file := l.listFile(c); {
+	switch file := l.listFile(); {
 	case voters <= 2:
 		l.warn(origin{file, fmt.Sprintf("%d voters", voters)}, "survive no failure")
 	case voters%2 == 0:
@@ -209,87 +189,26 @@ func (l *loader) takeClientAddress(c *Config, own serverLine) error {
 	if a == nil {
 		return nil
 	}
+	if l.list.version > 0 { // a reconfiguration may have moved the port, and does not change zoo.cfg
+		if l.isSet("clientPort") && c.ClientPort != a.Port {
+			l.warn(l.originOf("clientPort"), fmt.Sprintf("%d does not count: the port of %v does, %d", c.ClientPort, own, a.Port))
+		}
+		c.setClientAddress(a)
+		return nil
+	}
 	if l.isSet("clientPort") && c.ClientPort != a.Port {
 		return l.bad("clientPort", fmt.Sprintf("%d is not the port of %v, %d", c.ClientPort, own, a.Port))
 	}
 	if !isWildcard(c.ClientPortAddress) && !l.sameHost(c.ClientPortAddress, a.Host) {
 		return l.bad("clientPortAddress", fmt.Sprintf("%s is not the client address of %v, %s", c.ClientPortAddress, own, a.Host))
 	}
+	c.setClientAddress(a)
+	return nil
+}
+
+func (c *Config) setClientAddress(a *ensemble.Addr) {
 	c.ClientPort, c.ClientPortAddress = a.Port, a.Host
 	if isWildcard(a.Host) {
 		c.ClientPortAddress = "" // by IPv4 and IPv6
 	}
-	return nil
-}
-
-// dynamicLines reads the file that dynamicConfigFile names. It holds nothing but members.
-func (l *loader) dynamicLines(file string, add func(o origin, value string) error) error {
-	props, err := l.properties(file)
-	if err != nil {
-		return err
-	}
-	for _, p := range props {
-		o, key := origin{at(file, p), p.key}, canonical(p.key)
-		switch {
-		case isServerLine(key):
-			err = add(o, p.value)
-		case isHierarchy(key):
-			err = &Error{o.source, o.key, noHierarchy}
-		case key == "version":
-			err = &Error{o.source, o.key, "does not belong here: the version is the end of the file's name"}
-		default:
-			err = &Error{o.source, o.key, "does not belong into a file of members"}
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// version returns the version of the membership, which is the end of the dynamic file's name, in hexadecimal: of the
-// name that is given or else of the file that it leads to. Without one it is 0.
-func (l *loader) version(c *Config) (int64, error) {
-	file := c.DynamicConfigFile
-	if file == "" {
-		return 0, nil
-	}
-	version, ok := versionOf(file)
-	if !ok {
-		target, err := l.host.target(file)
-		if err != nil {
-			return 0, fmt.Errorf("config: %w", err)
-		}
-		version, _ = versionOf(target)
-	}
-	return version, l.refuseNext(version)
-}
-
-func versionOf(file string) (int64, bool) {
-	version, err := strconv.ParseUint(file[strings.LastIndexByte(file, '.')+1:], 16, 63)
-	return int64(version), err == nil
-}
-
-// refuseNext refuses to start in the middle of a reconfiguration, which may already count for the other servers.
-func (l *loader) refuseNext(active int64) error {
-	if l.file == "" {
-		return nil
-	}
-	file := l.file + ".dynamic.next"
-	props, err := l.properties(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, p := range props {
-		if canonical(p.key) != "version" {
-			continue
-		}
-		if next, err := strconv.ParseUint(p.value, 16, 63); err != nil || int64(next) > active {
-			return &Error{at(file, p), p.key, "a reconfiguration is under way, which this release cannot finish: let ZooKeeper do it"}
-		}
-	}
-	return nil
 }

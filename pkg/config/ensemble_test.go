@@ -194,7 +194,7 @@ func TestDynamicFile(t *testing.T) {
 		{"a version in its name", "zoo.cfg.dynamic.10000000a", lines, "", 0x10000000a, ""},
 		{"no version", "members", lines, "", 0, ""},
 		{"an older next one is left over", "zoo.cfg.dynamic.20", lines, lines + "version=1f", 0x20, ""},
-		{"a next one is under way", "zoo.cfg.dynamic.20", lines, lines + "version=21", 0, "zoo.cfg.dynamic.next:4: version: a reconfiguration is under way"},
+		{"a next one is under way", "zoo.cfg.dynamic.20", lines, lines + "version=21", 0, "zoo.cfg.dynamic.next: a reconfiguration is under way"},
 		{"a version inside", "members", lines + "version=1", "", 0, "members:4: version: does not belong here"},
 		{"another key", "members", lines + "clientPort=1", "", 0, "members:4: clientPort: does not belong"},
 		{"a group", "members", lines + "group.1=1", "", 0, "members:4: group.1: groups and weights"},

@@ -60,8 +60,8 @@ var ensembleKeys = []key{
 		effect: "One voter serves alone; `false` makes it an ensemble of one, which others can join later.", test: "pkg/config.TestWhoServesAlone",
 	},
 	{
-		name: "reconfigEnabled", takes: later("reconfiguration: the members change with zoo.cfg and a restart", "false"), def: "false",
-		effect: "Requests to change the members are refused in this release.", test: "pkg/config.TestKeysOfLaterReleases",
+		name: "reconfigEnabled", takes: yesNo(func(c *Config) *bool { return &c.ReconfigEnabled }), def: "false",
+		effect: "Clients may change the members; see operations.md. `false` refuses that by RECONFIGDISABLED.", test: "pkg/config.TestMembershipOutlivesTheServer",
 	},
 	{
 		name: "leaderServes", takes: yesNo(func(c *Config) *bool { return &c.LeaderServes }), def: "yes",

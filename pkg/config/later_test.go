@@ -13,7 +13,6 @@ localSessionsEnabled=true
 localSessionsUpgradingEnabled=true
 observerMasterPort=2191
 observerMaster.sizeLimit=1
-reconfigEnabled=true
 connection_throttle_local_session_weight=2
 readonlymode.enabled=true
 pathStats.enabled=true

@@ -37,6 +37,7 @@ type loader struct {
 	values   *viper.Viper
 	from     map[string]origin // of each key of values
 	givenID  string            // for a server without a file myid; "" = none
+	list     memberList        // of the servers, that counts
 	warnings []string
 }
 

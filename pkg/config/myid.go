@@ -25,7 +25,8 @@ import (
 // host is what a server asks of the machine that it runs on.
 type host struct {
 	readFile  func(path string) ([]byte, error)
-	target    func(path string) (string, error)                   // where links lead
+	target    func(path string) (string, error) // where links lead
+	writable  func(dir string) bool
 	store     func(path string, content []byte, mkdir bool) error // durably, the whole or nothing; nil = nothing is to change
 	addresses func() ([]netip.Addr, error)                        // of the interfaces
 	resolve   func(ctx context.Context, name string) ([]netip.Addr, error)
@@ -33,7 +34,7 @@ type host struct {
 
 func thisHost() host {
 	return host{
-		readFile: readFile, target: filepath.EvalSymlinks, store: store, addresses: addresses,
+		readFile: readFile, target: filepath.EvalSymlinks, writable: writable, store: store, addresses: addresses,
 		resolve: func(ctx context.Context, name string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", name)
 		},
@@ -81,7 +82,11 @@ func (l *loader) identify(c *Config, lines []serverLine, alone bool) (own server
 	}
 	i := slices.IndexFunc(lines, func(s serverLine) bool { return s.member.ID == id })
 	if i < 0 {
-		return own, true, &Error{Source: path, Reason: fmt.Sprintf("this is server %d, and %s has no server.%d", id, l.listFile(c), id)}
+		reason := fmt.Sprintf("this is server %d, and %s has no server.%d", id, l.listFile(), id)
+		if l.list.version > 0 {
+			reason += ": a reconfiguration has removed it"
+		}
+		return own, true, &Error{Source: path, Reason: reason}
 	}
 	if alone {
 		return lines[i], true, nil

@@ -31,7 +31,7 @@ func Survey(file string, env []string) (Config, error) {
 		members[i] = s.member
 	}
 	if cfg.Members, err = ensemble.NewConfig(members...); err != nil {
-		return Config{}, &Error{Source: l.listFile(&cfg), Reason: err.Error()}
+		return Config{}, &Error{Source: l.listFile(), Reason: err.Error()}
 	}
 	if own, _, err := l.identify(&cfg, lines, len(lines) == 1); err == nil {
 		cfg.MyID = own.member.ID

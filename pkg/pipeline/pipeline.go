@@ -150,11 +150,11 @@ func (p *Pipeline) Prepare(dst []txn.Entry, slots []txn.Slot) []txn.Entry {
 	for _, s := range slots {
 		if s.Request.Op == proto.OpCloseSession {
 			at := p.cfg.Clock()
-			dst = append(dst, p.prepper.Prepare(s.Request, s.Zxid, now))
+			dst = append(dst, p.prepper.PrepareSlot(s, now))
 			p.Stats.CloseSessionTime.Observe((p.cfg.Clock() - at).Milliseconds())
 			continue
 		}
-		dst = append(dst, p.prepper.Prepare(s.Request, s.Zxid, now))
+		dst = append(dst, p.prepper.PrepareSlot(s, now))
 	}
 	p.countPrepared(int64(len(slots)), timed, begun)
 	return dst

@@ -21,6 +21,7 @@ type Options struct {
 	NoPaths         bool // the end of a session does not list its ephemerals
 	EnforceQuota    bool // hard limits refuse writes; soft ones, too, are told to Exceeded
 	Exceeded        func(Excess)
+	Reconfig        Reconfig
 	Ensemble        bool // a session that nobody knows has expired; a server alone says that it is unknown
 }
 
@@ -37,6 +38,8 @@ type Prepper struct {
 	acls []proto.ACL
 	req  *proto.Request
 	z    proto.Zxid
+
+	ensemble *txn.Reconfig // of the request in hand, if it may change that
 }
 
 // New returns a prepper with nothing in flight.
@@ -87,6 +90,12 @@ func (p *Prepper) prepare(b *txn.Body) proto.Code {
 		return p.closeSession(b)
 	case proto.OpMulti:
 		return p.multi(&d, b)
+	case proto.OpReconfig:
+		var r proto.ReconfigRequest
+		if r.Decode(&d) != nil {
+			return proto.MarshallingError
+		}
+		return p.reconfig(&r, b)
 	default:
 		o := proto.MultiOp{Type: op}
 		if code := p.decode(&d, &o); code != proto.OK {
@@ -115,9 +124,6 @@ func (p *Prepper) decode(d *jute.Decoder, o *proto.MultiOp) proto.Code {
 	case proto.OpSetACL:
 		o.Path, _ = d.OptString()
 		o.ACL, o.Version = p.decodeACLs(d), d.Int()
-	case proto.OpReconfig:
-		var r proto.ReconfigRequest
-		_ = r.Decode(d)
 	default:
 		return proto.Unimplemented
 	}
@@ -150,8 +156,6 @@ func (p *Prepper) one(op proto.Op, o *proto.MultiOp, b *txn.Body) proto.Code {
 		return p.setACL(o, b)
 	case proto.OpCheck:
 		return p.check(o, b)
-	case proto.OpReconfig: // before the session is looked at
-		return proto.ReconfigDisabled
 	}
 	return proto.Unimplemented
 }

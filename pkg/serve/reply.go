@@ -82,6 +82,9 @@ func appendWriteRecord(dst []byte, req *proto.Request, res *tree.Result) []byte 
 		return res.Stat.AppendTo(jute.AppendString(dst, res.Path))
 	case proto.OpSetData, proto.OpSetACL:
 		return res.Stat.AppendTo(dst)
+	case proto.OpReconfig:
+		r := proto.DataReply{Data: res.Data, Stat: res.Stat}
+		return r.AppendTo(dst)
 	case proto.OpMulti:
 		return appendMulti(dst, req, res)
 	}

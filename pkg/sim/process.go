@@ -411,7 +411,7 @@ func (p *process) carryRest(ef *zab.Effects) {
 func (p *process) prepare(slots []txn.Slot) []txn.Entry {
 	entries := make([]txn.Entry, 0, len(slots))
 	for _, s := range slots {
-		entries = append(entries, p.prepper.Prepare(s.Request, s.Zxid, p.h.wallMillis()))
+		entries = append(entries, p.prepper.PrepareSlot(s, p.h.wallMillis()))
 	}
 	return entries
 }

@@ -11,6 +11,7 @@ type Result struct {
 	Code    proto.Code
 	Path    string     // of a created node
 	Stat    proto.Stat // of a node that was created or set
+	Data    []byte     // of a reconfig: the new list of members
 	Subs    []SubResult
 	Changes []Change
 
@@ -40,7 +41,7 @@ func (r *Result) reset(z proto.Zxid) {
 
 // Apply changes the tree by one txn and fills r. It may be applied a second time, and to a tree that has later txns in
 // part, as happens to snapshots of Java servers: then r.Code tells what was there already or no longer. Strings in r
-// alias the txn.
+// and its data alias the txn.
 func (t *Tree) Apply(x *txn.Txn, r *Result) {
 	r.reset(x.Zxid)
 	if x.Header.Type == proto.OpMulti {
@@ -48,6 +49,9 @@ func (t *Tree) Apply(x *txn.Txn, r *Result) {
 	} else {
 		s := t.one(&x.Header, x.Header.Type, &x.Body, r)
 		r.Code, r.Path, r.Stat = s.Code, s.Path, s.Stat
+		if x.Header.Type == proto.OpReconfig {
+			r.Data = x.Data
+		}
 	}
 	t.last = max(t.last, x.Zxid)
 }

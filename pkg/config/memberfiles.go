@@ -1,0 +1,129 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/zabd/zabd/pkg/ensemble"
+)
+
+// defaultMembers is the name of the link to the active list of members, in the data directory.
+const defaultMembers = "zoo.cfg.dynamic"
+
+// MemberFiles are the files of a membership that changes while the servers run:
+//
+//	<link>            leads to the file of the active membership
+//	<link>.<version>  the members of that version, in hexadecimal, a line for each; earlier ones stay
+//	<link>.next       members that were proposed, with their version, until they are active or will never be
+//
+// The link is dynamicConfigFile without a version at its end, or else zoo.cfg.dynamic in the data directory. zoo.cfg is
+// never changed. The zero value keeps nothing.
+type MemberFiles struct {
+	link string
+	next []string // <link>.next, and the one that ZooKeeper keeps beside zoo.cfg
+}
+
+// memberFiles returns where the members of these settings, from the file zoo.cfg, are kept.
+func (c *Config) memberFiles(zooCfg string) MemberFiles {
+	f := MemberFiles{link: c.DynamicConfigFile}
+	if _, versioned := versionIn(f.link); versioned {
+		f.link = strings.TrimSuffix(f.link, filepath.Ext(f.link))
+	}
+	if f.link == "" {
+		f.link = filepath.Join(c.DataDir, defaultMembers)
+	}
+	f.next = []string{f.link + ".next"}
+	if zooCfg != "" {
+		f.next = append(f.next, zooCfg+".dynamic.next")
+	}
+	return f
+}
+
+// SaveNext makes members durable that were proposed.
+func (f MemberFiles) SaveNext(c *ensemble.Config) error {
+	if f.link == "" {
+		return nil
+	}
+	if err := store(f.next[0], []byte(memberLines(c)+"\nversion="+strconv.FormatInt(c.Version, 16)), false); err != nil {
+		return fmt.Errorf("config: write %s: %w", f.next[0], err)
+	}
+	return nil
+}
+
+// Activate makes members durable that count from now on, and forgets those that were proposed no later.
+func (f MemberFiles) Activate(c *ensemble.Config) error {
+	if f.link == "" {
+		return nil
+	}
+	path := f.link + "." + strconv.FormatInt(c.Version, 16)
+	if err := store(path, []byte(memberLines(c)), false); err != nil {
+		return fmt.Errorf("config: write %s: %w", path, err)
+	}
+	if err := f.lead(path); err != nil {
+		return fmt.Errorf("config: link %s: %w", f.link, err)
+	}
+	var errs []error
+	for i, next := range f.next {
+		err := forget(next, c.Version)
+		if i == 0 { // ZooKeeper's may not be ours to remove, and is not read before the version is
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// lead has the link lead to a file beside it. A file that stands in the place of the link is somebody's own list: it is
+// kept under another name.
+func (f MemberFiles) lead(path string) error {
+	if st, err := os.Lstat(f.link); err == nil && st.Mode().IsRegular() {
+		if err := os.Link(f.link, f.link+".bak"); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	temp := f.link + ".tmp"
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Symlink(filepath.Base(path), temp); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, f.link); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(f.link))
+}
+
+// forget removes a file of members that were proposed, unless they are later than a version.
+func forget(file string, version int64) error {
+	text, err := readFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	if next, err := ensemble.ParseConfig(string(text)); err == nil && next.Version > version {
+		return nil
+	}
+	if err := os.Remove(file); err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	return syncDir(filepath.Dir(file))
+}
+
+// memberLines returns the lines of all members, in ZooKeeper's order: as texts are.
+func memberLines(c *ensemble.Config) string {
+	lines := make([]string, len(c.Members))
+	for i, m := range c.Members {
+		lines[i] = fmt.Sprintf("server.%d=%v", m.ID, m)
+	}
+	slices.SortFunc(lines, func(a, b string) int { return cmp.Compare(a, b) })
+	return strings.Join(lines, "\n")
+}
