@@ -86,7 +86,7 @@ type Server struct {
 }
 
 // Start recovers the tree and serves. The error says what to put right: it wraps datadir's and vfs's kinds, a
-// *BindError or a *config.Error.
+// *BindError or a *config.Error; when ctx has ended meanwhile, it is its error.
 func Start(ctx context.Context, cfg config.Config, o Options) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: o.Log, version: o.Version, started: time.Now(),
@@ -125,8 +125,13 @@ func Start(ctx context.Context, cfg config.Config, o Options) (*Server, error) {
 // start does what comes behind the opening of the ports that others ask at.
 func (s *Server) start(ctx context.Context, o *Options) error {
 	door := server.HoldDoor(s.listeners)
+	stop := context.AfterFunc(ctx, door.Shut)
 	rec, err := s.recover(o.FS)
+	stop()
 	waiting := door.Open()
+	if err == nil && ctx.Err() != nil { // nobody is let in by a server that is to end
+		err = errors.Join(ctx.Err(), s.dir.Close())
+	}
 	if err != nil {
 		closeConns(waiting)
 		return err
@@ -363,6 +368,7 @@ func (s *Server) close(ctx context.Context) error {
 	go func() {
 		defer close(done)
 		close(s.quit)
+		s.clients.StopAccepting()
 		s.admin.close()
 		s.pipeline.Stop()
 		s.clients.Close()

@@ -113,7 +113,11 @@ func (x *service) run(ctx context.Context) error {
 	signal.Notify(hangups, syscall.SIGHUP) // from the start: it would end the process
 	defer signal.Stop(hangups)
 	s, err := x.start(ctx)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		x.log.Info("stopped before clients were served")
+		return nil
+	case err != nil:
 		return err
 	}
 	x.log.Info("serving", "address", s.ClientAddr(), "version", x.options.Version)

@@ -1,18 +1,21 @@
 package daemon
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/vfs"
 	"github.com/zabd/zabd/pkg/wire"
 )
 
@@ -61,6 +64,113 @@ func hasTimer(t *testing.T, port *net.TCPAddr) bool {
 	}
 	t.Fatalf("no connection of %s in\n%s", address, text)
 	return false
+}
+
+// heldSocket is a port that somebody else holds as well, as zabd.socket does; left tells that the server has left it.
+type heldSocket struct {
+	*net.TCPListener
+	left func()
+}
+
+func (l *heldSocket) Close() error {
+	err := l.TCPListener.Close()
+	if l.left != nil {
+		l.left()
+	}
+	return err
+}
+
+// hold opens a port; each call of the function returns another listener of it.
+func hold(t *testing.T) func(left func()) net.Listener {
+	t.Helper()
+	l := listen(t, "127.0.0.1:0")
+	t.Cleanup(func() { _ = l.Close() })
+	return func(left func()) net.Listener {
+		f, err := l.(*net.TCPListener).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		again, err := net.FileListener(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &heldSocket{again.(*net.TCPListener), left}
+	}
+}
+
+// TestWhoComesWhileAServerEnds is served by the next one: the first thing that the server lets go of is the port.
+func TestWhoComesWhileAServerEnds(t *testing.T) {
+	t.Parallel()
+	port, cfg, o := hold(t), testConfig(t.TempDir()), quiet()
+	cfg.ControlSocket = filepath.Join(t.TempDir(), "control")
+	var late net.Conn
+	o.Listeners = []net.Listener{port(func() {
+		if late != nil {
+			return // it was closed before
+		}
+		if c, err := net.Dial("unix", cfg.ControlSocket); err != nil {
+			t.Errorf("something else was closed before the port: %v", err)
+		} else {
+			_ = c.Close()
+		}
+		var err error
+		if late, err = net.Dial("tcp", o.Listeners[0].Addr().String()); err != nil {
+			t.Error(err)
+		}
+	})}
+	s, err := Start(t.Context(), cfg, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(t.Context()); err != nil || late == nil {
+		t.Fatal(err)
+	}
+	defer late.Close()
+	o.Listeners = []net.Listener{port(nil)}
+	start(t, cfg, o)
+	shake(t, late)
+}
+
+// endFS ends something as soon as a file is opened.
+type endFS struct {
+	vfs.FS
+	end func()
+}
+
+func (f endFS) Open(name string) (vfs.File, error) {
+	f.end()
+	return f.FS.Open(name)
+}
+
+// TestWhoComesWhileAStartIsGivenUp is served by the next server as well.
+func TestWhoComesWhileAStartIsGivenUp(t *testing.T) {
+	t.Parallel()
+	port, cfg, o := hold(t), testConfig(t.TempDir()), quiet()
+	s := start(t, cfg, o)
+	if _, err := dial(t, s, wire.Options{}).Create(t.Context(), "/a", nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	o.FS, o.Listeners = endFS{vfs.Disk(), cancel}, []net.Listener{port(nil)}
+	if _, err := Start(ctx, cfg, o); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	late, err := net.Dial("tcp", o.Listeners[0].Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer late.Close()
+	o.FS, o.Listeners = nil, []net.Listener{port(nil)}
+	again := start(t, cfg, o)
+	shake(t, late)
+	if _, err := dial(t, again, wire.Options{}).Exists(t.Context(), "/a", false); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestPortsAndAddresses(t *testing.T) {

@@ -102,3 +102,10 @@ func (d *Door) Open() []net.Conn {
 	}
 	return d.waiting
 }
+
+// Shut ends it without a server: nobody else is let in, and those who wait are turned away.
+func (d *Door) Shut() {
+	for _, c := range d.Open() {
+		_ = c.Close()
+	}
+}

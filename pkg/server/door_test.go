@@ -48,6 +48,26 @@ func TestDoor(t *testing.T) {
 	_ = c.Close()
 }
 
+// TestDoorThatIsShut turns away who waits, and leaves who comes later to whoever has the port next.
+func TestDoorThatIsShut(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	door := HoldDoor([]net.Listener{l})
+	door.Shut()
+	late, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer late.Close()
+	if c, err := l.Accept(); err != nil || c.RemoteAddr().String() != late.LocalAddr().String() {
+		t.Errorf("who came later was let in: %v", err)
+	}
+}
+
 // TestDoorOfAPortThatIsClosed ends.
 func TestDoorOfAPortThatIsClosed(t *testing.T) {
 	t.Parallel()

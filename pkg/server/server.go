@@ -93,11 +93,17 @@ func (s *Server) release(c *conn) {
 	s.cfg.Pipeline.Stats.Connections.Add(-1)
 }
 
-// Close stops accepting, closes every connection and waits until nobody is served any more.
-func (s *Server) Close() {
+// StopAccepting lets nobody in any more; those who are connected are served until Close. Where others hold the ports as well,
+// as zabd.socket does, who comes later waits there for the next server.
+func (s *Server) StopAccepting() {
 	for _, l := range s.listeners {
 		_ = l.Close()
 	}
+}
+
+// Close stops accepting, closes every connection and waits until nobody is served any more.
+func (s *Server) Close() {
+	s.StopAccepting()
 	s.mu.Lock()
 	if !s.closed {
 		s.closed = true
