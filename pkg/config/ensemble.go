@@ -193,7 +193,7 @@ func (l *loader) takeClientAddress(c *Config, own serverLine) error {
 		if l.isSet("clientPort") && c.ClientPort != a.Port {
 			l.warn(l.originOf("clientPort"), fmt.Sprintf("%d does not count: the port of %v does, %d", c.ClientPort, own, a.Port))
 		}
-		c.setClientAddress(a)
+		c.SetClientAddress(a)
 		return nil
 	}
 	if l.isSet("clientPort") && c.ClientPort != a.Port {
@@ -202,11 +202,12 @@ func (l *loader) takeClientAddress(c *Config, own serverLine) error {
 	if !isWildcard(c.ClientPortAddress) && !l.sameHost(c.ClientPortAddress, a.Host) {
 		return l.bad("clientPortAddress", fmt.Sprintf("%s is not the client address of %v, %s", c.ClientPortAddress, own, a.Host))
 	}
-	c.setClientAddress(a)
+	c.SetClientAddress(a)
 	return nil
 }
 
-func (c *Config) setClientAddress(a *ensemble.Addr) {
+// SetClientAddress makes the client address of a server line that of the settings.
+func (c *Config) SetClientAddress(a *ensemble.Addr) {
 	c.ClientPort, c.ClientPortAddress = a.Port, a.Host
 	if isWildcard(a.Host) {
 		c.ClientPortAddress = "" // by IPv4 and IPv6

@@ -132,7 +132,7 @@ var ensembleKeys = []key{
 	},
 	{
 		name: "observer.syncEnabled", also: []string{"syncEnabled"}, takes: yesNo(func(c *Config) *bool { return &c.ObserverSyncEnabled }), def: "true",
-		effect: "`false` spares observers the log: they write snapshots only, and a leader tells them the rest after a restart.", test: "pkg/daemon.TestObserverWithoutALog",
+		effect: "`false` spares observers the log: they write snapshots only, and a leader tells them the rest after a restart; not with reconfigEnabled, by which one may come to vote.", test: "pkg/daemon.TestObserverWithoutALog",
 	},
 	{
 		name: "observer.reconnectDelayMs", takes: millis(func(c *Config) *time.Duration { return &c.ObserverReconnectDelay }, 0), def: "0",

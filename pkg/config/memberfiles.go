@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,10 +47,13 @@ func (c *Config) memberFiles(zooCfg string) MemberFiles {
 	return f
 }
 
-// SaveNext makes members durable that were proposed.
+// SaveNext makes members durable that were proposed; nil forgets those that were.
 func (f MemberFiles) SaveNext(c *ensemble.Config) error {
-	if f.link == "" {
+	switch {
+	case f.link == "":
 		return nil
+	case c == nil:
+		return f.forgetNext(math.MaxInt64)
 	}
 	if err := store(f.next[0], []byte(memberLines(c)+"\nversion="+strconv.FormatInt(c.Version, 16)), false); err != nil {
 		return fmt.Errorf("config: write %s: %w", f.next[0], err)
@@ -69,14 +73,16 @@ func (f MemberFiles) Activate(c *ensemble.Config) error {
 	if err := f.lead(path); err != nil {
 		return fmt.Errorf("config: link %s: %w", f.link, err)
 	}
-	var errs []error
-	for i, next := range f.next {
-		err := forget(next, c.Version)
-		if i == 0 { // ZooKeeper's may not be ours to remove, and is not read before the version is
-			errs = append(errs, err)
-		}
+	return f.forgetNext(c.Version)
+}
+
+// forgetNext removes what was proposed, unless it is later than a version. ZooKeeper's own file may not be ours to remove:
+// its version tells that it does not count.
+func (f MemberFiles) forgetNext(version int64) error {
+	for _, next := range f.next[1:] {
+		_ = forget(next, version)
 	}
-	return errors.Join(errs...)
+	return forget(f.next[0], version)
 }
 
 // lead has the link lead to a file beside it. A file that stands in the place of the link is somebody's own list: it is

@@ -58,6 +58,7 @@ type Server struct {
 	pipeline   *pipeline.Pipeline
 	peer       *peer.Peer
 	clients    *server.Server
+	ports      sync.Mutex // guards listeners
 	listeners  []net.Listener
 	started    time.Time
 	registry   *metrics.Registry
@@ -68,6 +69,7 @@ type Server struct {
 	configText string                        // zoo.cfg, as it was read; "" = not known
 	words      atomic.Pointer[admin.Words]   // on the client port
 	current    atomic.Pointer[config.Config] // the settings that count now; cfg are those of the start
+	settings   sync.Mutex                    // held while current is changed
 	level      *slog.LevelVar
 	memory     func() (used, most uint64)
 	stats      stats
@@ -82,6 +84,7 @@ type Server struct {
 	purging      chan struct{} // one slot: the settings of the purge may have changed
 	failed       chan error    // one slot: why the server cannot go on
 	changed      chan struct{} // one slot: there is another status to tell
+	moved        chan struct{} // one slot: the client port may be another one
 	closing      sync.Once
 }
 
@@ -91,7 +94,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: o.Log, version: o.Version, started: time.Now(),
 		registry: metrics.NewRegistry(), quit: make(chan struct{}), purging: make(chan struct{}, 1), failed: make(chan error, 1),
-		changed: make(chan struct{}, 1),
+		changed: make(chan struct{}, 1), moved: make(chan struct{}, 1),
 	}
 	s.words.Store(&admin.Words{Source: s, Whitelist: cfg.FourLetterWhitelist, Aliases: admin.NewAliases(), Trace: admin.NewTraceMask()})
 	s.current.Store(&cfg)
@@ -150,6 +153,7 @@ func (s *Server) start(ctx context.Context, o *Options) error {
 	s.clients.Take(waiting)
 	s.goBackground(s.purgeLoop)
 	s.goBackground(s.memoryLoop)
+	s.goBackground(s.clientPortLoop)
 	return nil
 }
 
@@ -191,7 +195,7 @@ func closeConns(all []net.Conn) {
 }
 
 func (s *Server) closeListeners() {
-	closeAll(s.listeners)
+	closeAll(s.clientListeners())
 	s.admin.close()
 }
 
@@ -275,6 +279,7 @@ func (s *Server) assemblePipeline(rec *datadir.Recovered) {
 		Prepper: prep.New(rec.Tree, prep.Options{
 			Rules: cfg.Auth().Rules, Digest: cfg.DigestEnabled, NoPaths: !cfg.CloseSessionTxn, NoExtendedTypes: !cfg.ExtendedTypesEnabled,
 			MaxEntry: maxEntry(cfg), Ensemble: cfg.Members != nil,
+			Reconfig:     prep.Reconfig{Enabled: cfg.ReconfigEnabled, Standalone: cfg.StandaloneEnabled, SeveralNetworks: cfg.MultiAddressEnabled},
 			EnforceQuota: cfg.EnforceQuota, Exceeded: s.exceeded,
 		}),
 		IDs:        session.NewIDs(int64(s.id()), time.Duration(time.Now().UnixNano())),
@@ -283,7 +288,7 @@ func (s *Server) assemblePipeline(rec *datadir.Recovered) {
 		Auth:       cfg.Auth(), EagerACL: cfg.EagerACLCheck && cfg.Members != nil,
 		OnlyFollowersServe: !cfg.LeaderServes && cfg.Members != nil,
 		Limits:             requestLimits(cfg), EventBytes: cfg.NotificationBytes,
-		Audit: s.audit, AuditUser: serverUser(), Expired: s.expired,
+		Audit: s.audit, AuditUser: serverUser(), Expired: s.expired, Furnish: s.furnish,
 		Reaping: pipeline.Reaping{
 			Interval: cfg.ContainerCheckInterval, PerMinute: cfg.ContainerMaxPerMinute, NeverUsed: cfg.ContainerMaxNeverUsed,
 		},
@@ -303,9 +308,9 @@ func (s *Server) assemblePeer(ctx context.Context, rec *datadir.Recovered, o *Op
 		return err
 	}
 	s.peer = peer.New(peer.Config{
-		Node: s.node(rec), Log: store{s.dir, s.furnish}, Service: s.pipeline, Clock: s.clock, MaxBatch: txnlog.DefaultBatch,
+		Node: s.node(rec), Log: store{s.dir, s.cfg.Files, s.furnish}, Service: s.pipeline, Clock: s.clock, MaxBatch: txnlog.DefaultBatch,
 		Flush:   s.flush(),
-		Durable: s.maybeSnapshot, Fatal: s.fail, Changed: s.tellChange, Logger: s.log, Network: network,
+		Durable: s.maybeSnapshot, Fatal: s.fail, Changed: s.tellChange, Members: s.takeMembers, Logger: s.log, Network: network,
 	})
 	s.loops = map[string]interface{ For() time.Duration }{"apply loop": s.pipeline.Busy()}
 	for name, busy := range s.peer.Loops() {
@@ -334,7 +339,7 @@ func (s *Server) tellChange() {
 }
 
 // ClientAddr returns the address of the first client port.
-func (s *Server) ClientAddr() string { return s.listeners[0].Addr().String() }
+func (s *Server) ClientAddr() string { return s.clientListeners()[0].Addr().String() }
 
 // Alive tells whether every loop has got through its work, or has been at it for no longer than within.
 func (s *Server) Alive(within time.Duration) bool {

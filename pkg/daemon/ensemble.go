@@ -3,15 +3,11 @@ package daemon
 import (
 	"context"
 	"net"
-	"time"
 
 	"github.com/zabd/zabd/pkg/admin"
 	"github.com/zabd/zabd/pkg/datadir"
 	"github.com/zabd/zabd/pkg/ensemble"
 	"github.com/zabd/zabd/pkg/peer"
-	"github.com/zabd/zabd/pkg/proto"
-	"github.com/zabd/zabd/pkg/tree"
-	"github.com/zabd/zabd/pkg/txn"
 	"github.com/zabd/zabd/pkg/zab"
 )
 
@@ -25,9 +21,9 @@ func (s *Server) id() ensemble.ID {
 	return s.cfg.MyID
 }
 
-// observes tells whether this server has no vote.
+// observes tells whether this server has no vote, and will have none.
 func (s *Server) observes() bool {
-	if s.cfg.Members == nil {
+	if s.cfg.Members == nil || s.cfg.ReconfigEnabled {
 		return false
 	}
 	self, _ := s.cfg.Members.Member(s.cfg.MyID)
@@ -55,7 +51,7 @@ func (s *Server) node(rec *datadir.Recovered) *zab.Node {
 func (s *Server) startOf(rec *datadir.Recovered) zab.Start {
 	cfg := &s.cfg
 	return zab.Start{
-		Self: s.id(), Members: cfg.Members, Clients: s.pipeline, Last: rec.Last, AcceptedEpoch: rec.AcceptedEpoch,
+		Self: s.id(), Members: cfg.Members, Next: cfg.Next, Reconfig: cfg.ReconfigEnabled, Clients: s.pipeline, Last: rec.Last, AcceptedEpoch: rec.AcceptedEpoch,
 		CurrentEpoch: rec.CurrentEpoch, Recent: rec.Recent, CommitLogCap: cfg.CommitLogCount, Tick: cfg.TickTime,
 		InitLimit: cfg.InitTimeout(), SyncLimit: cfg.SyncTimeout(),
 		MinNotification: cfg.MinNotificationInterval, MaxNotification: cfg.MaxNotificationInterval,
@@ -79,7 +75,7 @@ func (s *Server) network(ctx context.Context, o *Options) (*peer.Network, error)
 		dialer.KeepAlive = -1
 	}
 	n := &peer.Network{
-		Self: cfg.MyID, Members: cfg.Members, Quorum: o.Quorum, Election: o.Election, Dial: dialer.DialContext,
+		Self: cfg.MyID, Members: cfg.Members, Next: cfg.Next, Quorum: o.Quorum, Election: o.Election, Dial: dialer.DialContext,
 		Trees:     trees{s, maxEntry(cfg)},
 		MaxPacket: maxPacket(cfg), FirstPacket: cfg.InitTimeout(), HelloTimeout: cfg.QuorumCnxnTimeout,
 		ConnectTimeout: cfg.ConnectTimeout(), CnxTimeout: cfg.CnxTimeout, MultiAddress: cfg.MultiAddressEnabled,
@@ -89,6 +85,13 @@ func (s *Server) network(ctx context.Context, o *Options) (*peer.Network, error)
 		n.InTurn = cfg.MultiAddressReachabilityCheckTimeout
 	}
 	ports := peer.Ports{AllIPs: cfg.QuorumListenOnAllIPs, Retries: cfg.ElectionPortBindRetry, KeepAlive: cfg.TCPKeepAlive, Log: s.log}
+	n.Listen = func(ctx context.Context, addrs []ensemble.Addr) ([]net.Listener, error) {
+		ls, err := ports.Open(ctx, addrs)
+		if err != nil {
+			return nil, &BindError{"a port to the other servers", err}
+		}
+		return ls, nil
+	}
 	for _, port := range []struct {
 		name  string
 		open  *[]net.Listener
@@ -105,17 +108,6 @@ func (s *Server) network(ctx context.Context, o *Options) (*peer.Network, error)
 		*port.open = ls
 	}
 	return n, nil
-}
-
-// furnish puts the membership into a tree that nobody has yet. It is not replicated: every member does so for itself.
-func (s *Server) furnish(t *tree.Tree) {
-	if s.cfg.Members == nil {
-		return
-	}
-	x := txn.Txn{Header: txn.Header{Zxid: proto.Zxid(s.cfg.Members.Version), Time: time.Now().UnixMilli(), Type: proto.OpSetData}}
-	x.Body = txn.Body{Path: "/zookeeper/config", Data: []byte(s.cfg.Members.Text()), Version: -1}
-	var r tree.Result
-	t.Apply(&x, &r)
 }
 
 func closeAll(ls []net.Listener) {

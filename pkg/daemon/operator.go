@@ -19,18 +19,19 @@ import (
 
 // Ensemble implements admin.Operator.
 func (s *Server) Ensemble() (out admin.Membership) {
-	if s.cfg.Members == nil {
+	members, settings := s.members(), s.current.Load()
+	if members == nil {
 		return out
 	}
 	st, _ := s.peer.Status()
 	out.Self, out.Leader = int64(s.cfg.MyID), int64(st.Leader)
-	for _, m := range s.cfg.Members.Members {
+	for _, m := range members.Members {
 		x := admin.Member{
 			ID: int64(m.ID), Quorum: texts(m.Quorum), Election: texts(m.Election), Observer: m.Role == ensemble.Observer,
 		}
 		switch {
 		case m.ID == s.cfg.MyID:
-			x.Client = net.JoinHostPort(cmp.Or(s.cfg.ClientPortAddress, "0.0.0.0"), strconv.Itoa(s.cfg.ClientPort))
+			x.Client = net.JoinHostPort(cmp.Or(settings.ClientPortAddress, "0.0.0.0"), strconv.Itoa(settings.ClientPort))
 		case m.Client != nil:
 			x.Client = m.Client.String()
 		}

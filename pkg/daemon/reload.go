@@ -18,7 +18,12 @@ func (s *Server) reload(load func() (config.Config, []string, error)) error {
 	for _, w := range warnings {
 		s.log.Warn(w)
 	}
-	next, fixed := config.Reload(*s.current.Load(), read)
+	var next config.Config
+	var fixed []string
+	s.changeSettings(func(cfg *config.Config) {
+		next, fixed = config.Reload(*cfg, read)
+		*cfg = next
+	})
 	s.apply(&next)
 	if len(fixed) > 0 {
 		s.log.Warn("settings that have changed and count only after a restart", "keys", strings.Join(fixed, ", "))
@@ -29,7 +34,6 @@ func (s *Server) reload(load func() (config.Config, []string, error)) error {
 
 // apply lets settings count from now on.
 func (s *Server) apply(cfg *config.Config) {
-	s.current.Store(cfg)
 	words := *s.words.Load()
 	words.Whitelist = cfg.FourLetterWhitelist
 	s.words.Store(&words)

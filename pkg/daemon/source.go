@@ -68,7 +68,7 @@ func (s *Server) Settings() []admin.Setting {
 	data, log := s.dataDirs()
 	dataSize, logSize := s.DirSizes()
 	out := []admin.Setting{
-		{Key: "clientPort", Value: strconv.Itoa(s.cfg.ClientPort)},
+		{Key: "clientPort", Value: strconv.Itoa(s.current.Load().ClientPort)},
 		{Key: "secureClientPort", Value: "-1"},
 		{Key: "dataDir", Value: data},
 		{Key: "dataDirSize", Value: size(dataSize)},
@@ -86,10 +86,14 @@ func (s *Server) Settings() []admin.Setting {
 
 // ensembleSettings are the lines that a member of an ensemble adds.
 func (s *Server) ensembleSettings() []admin.Setting {
-	if s.cfg.Members == nil {
+	members := s.members()
+	if members == nil {
 		return nil
 	}
-	self, _ := s.cfg.Members.Member(s.cfg.MyID)
+	self, listed := members.Member(s.cfg.MyID)
+	if !listed { // it was removed: these are the ports that it has
+		self, _ = s.cfg.Members.Member(s.cfg.MyID)
+	}
 	return []admin.Setting{
 		{Key: "initLimit", Value: strconv.Itoa(s.cfg.InitLimit)},
 		{Key: "syncLimit", Value: strconv.Itoa(s.cfg.SyncLimit)},
@@ -97,6 +101,6 @@ func (s *Server) ensembleSettings() []admin.Setting {
 		{Key: "electionPort", Value: strconv.Itoa(self.Election[0].Port)},
 		{Key: "quorumPort", Value: strconv.Itoa(self.Quorum[0].Port)},
 		{Key: "peerType", Value: strconv.Itoa(int(self.Role))},
-		{Key: admin.MemberLines, Value: s.cfg.Members.Text()},
+		{Key: admin.MemberLines, Value: members.Text()},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/datadir"
 	"github.com/zabd/zabd/pkg/peer"
 	"github.com/zabd/zabd/pkg/pipeline"
@@ -16,6 +17,7 @@ import (
 // store is the directories as package peer wants them.
 type store struct {
 	*datadir.Dir
+	files   config.MemberFiles
 	furnish func(*tree.Tree)
 }
 

@@ -400,6 +400,7 @@ type memLog struct {
 	entries           []txn.Entry
 	base              ledger // the snapshot below the entries
 	accepted, current uint32
+	active, next      *ensemble.Config
 	usable            bool // the files may be sent to a learner
 	finds             int
 	block             chan struct{} // if not nil, Sync waits for it
@@ -439,6 +440,16 @@ func (l *memLog) Sync() error {
 
 func (l *memLog) SaveEpochs(accepted, current uint32) error {
 	l.c.note(func() { l.accepted, l.current = accepted, current })
+	return nil
+}
+
+func (l *memLog) SaveNext(c *ensemble.Config) error {
+	l.c.note(func() { l.next = c })
+	return nil
+}
+
+func (l *memLog) Activate(c *ensemble.Config) error {
+	l.c.note(func() { l.active, l.next = c, nil })
 	return nil
 }
 

@@ -38,11 +38,13 @@ type electionPort struct {
 	door       *doorkeeper
 	ctx        context.Context
 	tasks      *sync.WaitGroup
-	hello      []byte
+	listening  listening
 
-	mu     sync.Mutex // guards what follows and the correspondents
-	others map[ensemble.ID]*correspondent
-	closed bool
+	mu      sync.Mutex // guards what follows and the correspondents
+	hello   []byte
+	others  map[ensemble.ID]*correspondent
+	started bool
+	closed  bool
 }
 
 // voteEvent is what the loop learns from the election port. gate and size are those of a message.
@@ -55,6 +57,7 @@ type voteEvent struct {
 type correspondent struct {
 	id       ensemble.ID
 	addrs    []ensemble.Addr
+	also     []ensemble.Addr // that it may get; tried in turn with addrs
 	wanted   bool            // a link is kept open; otherwise only as long as there is something to send
 	stranger bool            // not in our configuration
 	conn     *electionConn   // nil = none
@@ -65,6 +68,8 @@ type correspondent struct {
 	knock    waker           // a link is needed at once
 	stop     func()          // ends the attempt that is under way
 	backoff  time.Duration
+	ctx      context.Context // of keep and its attempts; it ends when the server is a member no more
+	end      func()
 }
 
 func newElectionPort(p *Peer) *electionPort {
@@ -73,31 +78,19 @@ func newElectionPort(p *Peer) *electionPort {
 		cfg: cfg, events: &p.votes, complaints: p.complaints, ctx: p.ctx, tasks: &p.tasks,
 		door: newDoorkeeper(mostGreeters, mostGreetersPerHost), others: make(map[ensemble.ID]*correspondent),
 	}
-	for _, m := range cfg.Members.Members {
-		if m.ID == cfg.Self {
-			h := election.Hello{Version: election.HelloAddress, ID: m.ID, Addrs: m.Election[:1]}
-			if cfg.MultiAddress {
-				h.Version, h.Addrs = election.HelloAddresses, m.Election
-			}
-			e.hello = h.AppendTo(nil)
-			continue
-		}
-		e.others[m.ID] = &correspondent{
-			id: m.ID, addrs: m.Election, wanted: m.Role == ensemble.Participant, knock: newWaker(),
-			backoff: firstBackoff, stop: func() {},
-		}
-	}
+	e.listening = newListening(p, func(l net.Listener) { acceptAll(e.ctx, l, e.complaints, e.welcome) })
 	return e
 }
 
 // start accepts and connects until ctx ends.
 func (e *electionPort) start(listeners []net.Listener) {
+	e.mu.Lock()
+	e.started = true
 	for _, c := range e.others {
-		e.tasks.Go(func() { e.keep(c) })
+		e.tasks.Go(func() { e.keep(c.ctx, c) })
 	}
-	for _, l := range listeners {
-		e.tasks.Go(func() { acceptAll(e.ctx, l, e.complaints, e.welcome) })
-	}
+	e.mu.Unlock()
+	e.listening.serve(listeners)
 }
 
 func (e *electionPort) close() {
@@ -142,10 +135,7 @@ func (e *electionPort) connect(ids []ensemble.ID) {
 
 // keep opens the link to one server whenever there is none, at first at once and then less and less often. It is the
 // only one that does so: there is never more than one attempt.
-func (e *electionPort) keep(c *correspondent) {
-	if c.wanted {
-		c.knock.poke()
-	}
+func (e *electionPort) keep(life context.Context, c *correspondent) {
 	timer := time.NewTimer(lastBackoff)
 	defer timer.Stop()
 	for {
@@ -156,10 +146,10 @@ func (e *electionPort) keep(c *correspondent) {
 		select {
 		case <-timer.C:
 		case <-c.knock:
-		case <-e.ctx.Done():
+		case <-life.Done():
 			return
 		}
-		if ctx, addrs, need := e.needed(c); need {
+		if ctx, addrs, need := e.needed(life, c); need {
 			e.attempt(ctx, c, addrs)
 		}
 	}
@@ -179,27 +169,33 @@ func (e *electionPort) missing(c *correspondent) (time.Duration, bool) {
 }
 
 // needed tells whether a link is to be opened now, by which addresses, and how long that may take.
-func (e *electionPort) needed(c *correspondent) (ctx context.Context, addrs []ensemble.Addr, need bool) {
+func (e *electionPort) needed(life context.Context, c *correspondent) (ctx context.Context, addrs []ensemble.Addr, need bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if c.conn != nil || e.closed || time.Since(c.asked) < callTime {
+	if c.conn != nil || life.Err() != nil || time.Since(c.asked) < callTime {
 		return nil, nil, false
 	}
 	addrs, c.callTo = c.callTo, nil
 	if len(addrs) == 0 {
 		addrs = c.addrs
+		if c.also != nil {
+			c.addrs, c.also = c.also, c.addrs
+		}
 	}
-	ctx, c.stop = context.WithTimeout(e.ctx, e.cfg.CnxTimeout)
+	ctx, c.stop = context.WithTimeout(life, e.cfg.CnxTimeout)
 	return ctx, addrs, true
 }
 
 // attempt connects and says who we are. The smaller id is then called back.
 func (e *electionPort) attempt(ctx context.Context, c *correspondent, addrs []ensemble.Addr) {
 	defer c.stop()
+	e.mu.Lock()
+	hello := e.hello
+	e.mu.Unlock()
 	conn, err := e.cfg.dial(ctx, addrs)
 	if err == nil {
 		_ = conn.SetWriteDeadline(time.Now().Add(e.cfg.CnxTimeout))
-		_, err = conn.Write(e.hello) // in one piece: ZooKeeper reads the address with one call
+		_, err = conn.Write(hello) // in one piece: ZooKeeper reads the address with one call
 		_ = conn.SetWriteDeadline(time.Time{})
 		switch {
 		case err == nil && c.id < e.cfg.Self:

@@ -15,6 +15,8 @@ type turnState struct {
 	node    *zab.Node
 	now     time.Duration
 	eff     zab.Effects
+	members *ensemble.Config // nil when standalone
+	next    *ensemble.Config // may come to count; nil = none
 	batch   []txn.Entry
 	serving bool          // as the service has been told
 	until   time.Duration // likewise
@@ -146,7 +148,7 @@ func (p *Peer) step(in zab.Input) {
 	}
 	ef := &p.eff
 	p.node.Step(p.now, in, ef)
-	if p.node.Serving() != p.serving || len(ef.Store)+len(ef.Ballots)+len(ef.Connect)+len(ef.Hangup)+len(ef.Stream)+
+	if p.node.Serving() != p.serving || ef.Members != nil || ef.Next != nil || len(ef.Store)+len(ef.Ballots)+len(ef.Connect)+len(ef.Hangup)+len(ef.Stream)+
 		len(ef.FindLog)+len(ef.Validated)+len(ef.Lines) > 0 || ef.Dial != 0 || ef.Lead || ef.AwaitApplied != 0 || ef.Fatal != nil {
 		p.carryOut()
 	}
@@ -193,6 +195,9 @@ func (p *Peer) carryOut() {
 
 func (p *Peer) carryOutRare() {
 	ef := &p.eff
+	if ef.Members != nil || ef.Next != nil {
+		p.changeMembers(ef.Members, ef.Next)
+	}
 	s := p.node.Serving()
 	if ef.Lead || s && !p.serving && p.node.Role() == zab.Standalone {
 		p.cfg.Service.Lead()
@@ -318,7 +323,10 @@ func (p *Peer) onLink(e linkEvent) {
 // dial connects to a leader. An attempt that is still under way is not wanted any more.
 func (p *Peer) dial(id ensemble.ID) {
 	p.stopOld()
-	m, _ := p.cfg.Network.Members.Member(id)
+	m, ok := p.members.Member(id)
+	if !ok && p.next != nil {
+		m, _ = p.next.Member(id)
+	}
 	p.stopOld = p.quorum.dial(m)
 }
 

@@ -10,6 +10,7 @@
 //	storage.go   the log writer
 //	quorum.go    links on the quorum port; link.go is one of them, packets.go cuts its input
 //	election.go  links on the election port; election_conn.go is one of them
+//	members.go   other members, and other addresses of our own
 //	dial.go      ports and connections; gate.go: what bounds them
 //
 // The loop never blocks on a send: its inbox and the queues that it fills are slices under a mutex, swapped whole, with
@@ -44,6 +45,10 @@ type Log interface {
 	Sync() error
 	// SaveEpochs makes both epochs durable.
 	SaveEpochs(accepted, current uint32) error
+	// SaveNext makes a membership durable that may come to count; nil forgets the one before.
+	SaveNext(c *ensemble.Config) error
+	// Activate makes a membership durable that counts.
+	Activate(c *ensemble.Config) error
 	// Truncate removes everything above a zxid and tells what is left, or removes nothing and returns ErrNoBase.
 	Truncate(to proto.Zxid, rebuild bool) (Left, error)
 	// Install applies entries to a received tree, makes it durable as the snapshot at a zxid, and removes all else.
@@ -116,16 +121,19 @@ type Config struct {
 	Durable func()
 	Fatal   func(error) // called once, when the server cannot go on; nothing is acknowledged afterwards
 	Changed func()      // called by the loop when there is another Status to tell, beyond its zxid; may be nil
+	// Members is called by the loop when other members count; behind the Deliver of the txn that says so, if there is one.
+	Members func(*ensemble.Config)
 	Logger  *slog.Logger
 	Network *Network // nil for a standalone server
 }
 
 // Network is what a member of an ensemble needs besides.
 type Network struct {
-	Self    ensemble.ID
-	Members *ensemble.Config
-	// Quorum and Election are the own ports, open.
+	Self          ensemble.ID
+	Members, Next *ensemble.Config // as zab.Start has them
+	// Quorum and Election are the own ports, open. Listen opens either at other addresses.
 	Quorum, Election []net.Listener
+	Listen           func(context.Context, []ensemble.Addr) ([]net.Listener, error)
 	Dial             Dialer
 	Trees            Trees
 
@@ -179,6 +187,9 @@ func New(cfg Config) *Peer {
 	if cfg.Changed == nil {
 		cfg.Changed = func() {}
 	}
+	if cfg.Members == nil {
+		cfg.Members = func(*ensemble.Config) {}
+	}
 	p := &Peer{cfg: cfg, complaints: newComplaints(cfg.Logger)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.turns = turn.New(p.turn)
@@ -187,23 +198,23 @@ func New(cfg Config) *Peer {
 	p.inspecting.wake, p.replacing.wake = p.turns.C, p.turns.C
 	p.log = newLogWriter(&cfg, &p.stats, &p.completed, p.drive, p.durable, p.fail)
 	p.turnState.init(cfg.Node, cfg.Clock())
-	p.publish()
 	if n := cfg.Network; n != nil {
+		p.members, p.next = n.Members, n.Next
 		if n.MaxQueue <= 0 {
 			n.MaxQueue = defaultQueue
 		}
 		p.quorum = newQuorumPort(p)
 		p.election = newElectionPort(p)
+		p.election.follow(n.Members, n.Next)
 	}
+	p.publish()
 	return p
 }
 
 // Start begins to run the node. The service has to know of the peer by then.
 func (p *Peer) Start() {
 	if n := p.cfg.Network; n != nil {
-		for _, l := range n.Quorum {
-			p.tasks.Go(func() { p.quorum.accept(l) })
-		}
+		p.quorum.listening.serve(n.Quorum)
 		p.election.start(n.Election)
 	}
 	p.tasks.Go(p.loop)
@@ -214,12 +225,9 @@ func (p *Peer) Start() {
 // appended.
 func (p *Peer) Close() {
 	p.cancel()
-	if n := p.cfg.Network; n != nil {
-		for _, ls := range [][]net.Listener{n.Quorum, n.Election} {
-			for _, l := range ls {
-				_ = l.Close()
-			}
-		}
+	if p.cfg.Network != nil {
+		p.quorum.listening.close()
+		p.election.listening.close()
 		p.quorum.close()
 		p.election.close()
 	}

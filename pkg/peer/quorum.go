@@ -50,6 +50,7 @@ type quorumPort struct {
 	events     *lane[linkEvent]
 	done       func(zab.Input) // brings a completion to the loop
 	drive      func()          // has the loop look at what was put into events
+	listening  listening
 	complaints *complaints
 	door       *doorkeeper
 	ids        atomic.Int64
@@ -62,12 +63,14 @@ type quorumPort struct {
 }
 
 func newQuorumPort(p *Peer) *quorumPort {
-	return &quorumPort{
+	q := &quorumPort{
 		cfg: p.cfg.Network, log: p.cfg.Log, stats: &p.stats, events: &p.linked, done: func(in zab.Input) { p.completed.add(completion{in: in}) },
 		drive:      p.drive,
 		complaints: p.complaints, door: newDoorkeeper(mostLinks, mostLinksPerHost), ctx: p.ctx, tasks: &p.tasks,
 		open: make(map[*link]struct{}),
 	}
+	q.listening = newListening(p, q.accept)
+	return q
 }
 
 func (q *quorumPort) newID() zab.LinkID { return zab.LinkID(q.ids.Add(1)) }

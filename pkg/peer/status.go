@@ -38,6 +38,9 @@ func (p *Peer) publish() {
 	g := &p.progress
 	now := standing{role: p.node.Role(), serving: p.node.Serving(), seen: len(p.up), links: len(p.links)}
 	now.inSync, _, now.others = p.node.Synced()
+	if p.members != nil {
+		now.version = p.members.Version
+	}
 	if now != p.stands {
 		if now.role != p.stands.role {
 			p.changeRole(now.role)
@@ -69,6 +72,7 @@ type standing struct {
 	role                        zab.Role
 	serving                     bool
 	seen, links, inSync, others int
+	version                     int64 // of the membership
 }
 
 func (p *Peer) changeRole(role zab.Role) {
@@ -160,8 +164,8 @@ func (p *Peer) status() Status {
 		}
 	}
 	if net := p.cfg.Network; net != nil {
-		s.Voters = len(net.Members.Voters())
-		for _, id := range net.Members.Voters() {
+		s.Voters = len(p.members.Voters())
+		for _, id := range p.members.Voters() {
 			if id == net.Self || p.up[id] {
 				s.Seen++
 			}

@@ -232,6 +232,14 @@ func (w *logWriter) change(s zab.Store) error {
 			return err
 		}
 		w.busy.begin()
+	case zab.SaveNext:
+		if err := w.log.SaveNext(s.Config); err != nil {
+			return err
+		}
+	case zab.Activate:
+		if err := w.log.Activate(s.Config); err != nil {
+			return err
+		}
 	case zab.AppendBehind:
 		if err := w.write(s.Entries); err != nil {
 			return err

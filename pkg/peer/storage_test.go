@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/zabd/zabd/pkg/ensemble"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/txn"
 	"github.com/zabd/zabd/pkg/zab"
@@ -30,8 +31,12 @@ func (l *scriptedLog) do(format string, args ...any) error {
 func (l *scriptedLog) Append(es []txn.Entry) error {
 	return l.do("append %d..%d", es[0].Zxid, es[len(es)-1].Zxid)
 }
-func (l *scriptedLog) Sync() error                                { return l.do("sync") }
-func (l *scriptedLog) SaveEpochs(a, c uint32) error               { return l.do("epochs %d %d", a, c) }
+func (l *scriptedLog) Sync() error                  { return l.do("sync") }
+func (l *scriptedLog) SaveEpochs(a, c uint32) error { return l.do("epochs %d %d", a, c) }
+
+func (l *scriptedLog) SaveNext(c *ensemble.Config) error { return l.do("next %v", c != nil) }
+
+func (l *scriptedLog) Activate(c *ensemble.Config) error          { return l.do("activate %d", c.Version) }
 func (l *scriptedLog) Install(any, []txn.Entry, proto.Zxid) error { return l.do("install") }
 func (l *scriptedLog) Truncate(to proto.Zxid, _ bool) (Left, error) {
 	if to == 0 {
@@ -67,9 +72,12 @@ func TestTheDiskChangesInOrder(t *testing.T) {
 		w.add(someEntries(4), []zab.Store{zab.Truncate{To: 2}, zab.Truncate{}, zab.Install{}, zab.AppendBehind{Entries: someEntries(9)}})
 		w.add(someEntries(10), nil)
 		w.add(someEntries(11), nil)
+		w.add(someEntries(12), []zab.Store{zab.SaveNext{Config: &ensemble.Config{}}, zab.AppendBehind{Entries: someEntries(13)}})
+		w.add(nil, []zab.Store{zab.Activate{Config: &ensemble.Config{Version: 13}}, zab.SaveNext{}})
 	})
 	want := []string{
-		"append 1..2", "sync", "epochs 3 2", "append 3..4", "sync", "truncate", "truncate", "install", "append 9..9", "sync", "append 10..11", "sync",
+		"append 1..2", "sync", "epochs 3 2", "append 3..4", "sync", "truncate", "truncate", "install", "append 9..9", "sync",
+		"append 10..12", "sync", "next true", "append 13..13", "sync", "activate 13", "next false",
 	}
 	if !slices.Equal(log.did, want) || failed != nil {
 		t.Errorf("did %q, %v, want %q", log.did, failed, want)
@@ -83,7 +91,12 @@ func TestTheDiskChangesInOrder(t *testing.T) {
 		{in: zab.Stored{}},
 		{synced: 9},
 		{in: zab.Stored{}},
-		{synced: 11},
+		{synced: 12},
+		{in: zab.Stored{}},
+		{synced: 13},
+		{in: zab.Stored{}},
+		{in: zab.Stored{}},
+		{in: zab.Stored{}},
 	}
 	if !slices.Equal(done, wantDone) {
 		t.Errorf("reported %+v, want %+v", done, wantDone)
@@ -120,10 +133,10 @@ func TestNothingIsReportedBehindAFailure(t *testing.T) {
 	for _, c := range []struct {
 		fail string
 		done int
-	}{{"append 1..2", 0}, {"sync", 0}, {"epochs 3 2", 1}, {"truncate", 2}, {"install", 3}} {
+	}{{"append 1..2", 0}, {"sync", 0}, {"epochs 3 2", 1}, {"truncate", 2}, {"install", 3}, {"next true", 4}, {"activate 7", 5}} {
 		log := &scriptedLog{fail: c.fail}
 		done, failed := runLog(log, 1000, func(w *logWriter) {
-			w.add(someEntries(1, 2), []zab.Store{zab.SaveEpochs{Accepted: 3, Current: 2}, zab.Truncate{To: 1}, zab.Install{}})
+			w.add(someEntries(1, 2), []zab.Store{zab.SaveEpochs{Accepted: 3, Current: 2}, zab.Truncate{To: 1}, zab.Install{}, zab.SaveNext{Config: &ensemble.Config{}}, zab.Activate{Config: &ensemble.Config{Version: 7}}})
 			w.add(someEntries(3), nil)
 		})
 		if failed == nil || len(done) != c.done || log.did[len(log.did)-1] != c.fail {

@@ -64,7 +64,8 @@ func (e *electionPort) admit(h election.Hello) (*correspondent, error) {
 	if strangers >= mostStrangers {
 		return nil, fmt.Errorf("server %d is not in this server's configuration, and %d others that are not have a link", h.ID, strangers)
 	}
-	c := &correspondent{id: h.ID, addrs: h.Addrs, stranger: true, knock: newWaker(), backoff: firstBackoff, stop: func() {}}
+	c := newCorrespondent(h.ID)
+	c.addrs, c.stranger = h.Addrs, true
 	e.others[h.ID] = c
 	return c, nil
 }

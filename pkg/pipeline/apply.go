@@ -205,10 +205,20 @@ func (p *Pipeline) applyStep(ds []txn.Delivery, now time.Duration) {
 	}
 }
 
+// Furnish has the tree furnished anew, behind all that was delivered.
+func (p *Pipeline) Furnish() {
+	p.order(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.cfg.Furnish(p.tree)
+	})
+}
+
 // swap goes on with another tree. Nobody is served meanwhile, so that no watch is for what the old one had. Walks go on
 // with the tree that they began with.
 func (p *Pipeline) swap(t *tree.Tree) {
 	p.tree = t
+	p.cfg.Furnish(t)
 	p.prepper.Follow(t)
 }
 

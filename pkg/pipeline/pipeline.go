@@ -52,9 +52,10 @@ type Config struct {
 	Limits             Limits // may change later: SetLimits
 	EventBytes         int    // of notifications that may wait for one connection
 	Reaping            Reaping
-	Audit              *audit.Log     // of what clients change; nil = none is kept
-	AuditUser          string         // who this server is in it
-	Expired            func(id int64) // told of each session that this server, as the leader, ends; by the peer loop; may be nil
+	Audit              *audit.Log       // of what clients change; nil = none is kept
+	AuditUser          string           // who this server is in it
+	Furnish            func(*tree.Tree) // puts into a tree what no txn brings; the tree is locked; may be nil
+	Expired            func(id int64)   // told of each session that this server, as the leader, ends; by the peer loop; may be nil
 	// ServeWait is how long a handshake waits for clients to be served; 0 = a second.
 	ServeWait time.Duration
 }
@@ -106,6 +107,9 @@ type Pipeline struct {
 func New(cfg Config) *Pipeline {
 	if cfg.ServeWait == 0 {
 		cfg.ServeWait = time.Second
+	}
+	if cfg.Furnish == nil {
+		cfg.Furnish = func(*tree.Tree) {}
 	}
 	p := &Pipeline{
 		cfg: cfg, prepper: cfg.Prepper, tree: cfg.Tree, watches: watch.NewTable(), buffers: newBufferPool(),

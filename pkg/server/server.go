@@ -40,16 +40,16 @@ type Server struct {
 	throttled sync.Mutex // guards bucket
 	bucket    limit.Bucket
 
-	mu     sync.Mutex // guards what follows
-	conns  map[*conn]struct{}
-	byAddr map[string]int
-	closed bool
-	quit   chan struct{} // closed with it
-
+	mu        sync.Mutex // guards what follows
+	conns     map[*conn]struct{}
+	byAddr    map[string]int
 	listeners []net.Listener
-	buffers   sync.Pool // of *[readSize]byte, for input
-	done      sync.WaitGroup
-	Stats     Stats
+	closed    bool
+	quit      chan struct{} // closed with it
+
+	buffers sync.Pool // of *[readSize]byte, for input
+	done    sync.WaitGroup
+	Stats   Stats
 }
 
 // Stats counts what becomes of connections. The tags are ZooKeeper's names.
@@ -73,8 +73,14 @@ func New(cfg Config) *Server {
 	return s
 }
 
-// Serve accepts clients on l in the background until Close.
+// Serve accepts clients on l in the background until Close, or until somebody closes l.
 func (s *Server) Serve(l net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		_ = l.Close()
+		return
+	}
 	s.listeners = append(s.listeners, l)
 	s.done.Add(1)
 	go func() {
@@ -96,6 +102,8 @@ func (s *Server) release(c *conn) {
 // StopAccepting lets nobody in any more; those who are connected are served until Close. Where others hold the ports as well,
 // as zabd.socket does, who comes later waits there for the next server.
 func (s *Server) StopAccepting() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, l := range s.listeners {
 		_ = l.Close()
 	}

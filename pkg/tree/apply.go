@@ -1,6 +1,8 @@
 package tree
 
 import (
+	"bytes"
+
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/txn"
 )
@@ -258,6 +260,18 @@ func (t *Tree) setData(h *txn.Header, b *txn.Body, s *SubResult, r *Result) {
 	s.Stat = t.Stat(ref)
 	t.account(b.Path, more, 0)
 	r.Changes = append(r.Changes, Change{proto.EventDataChanged, b.Path, t.ACL(ref)})
+}
+
+// SetConfig puts the text of the members into its node, as of a version. No txn says so: the tree stands where it stood,
+// and nobody is told. Nothing changes if the node has that text.
+func (t *Tree) SetConfig(text []byte, version proto.Zxid, millis int64) {
+	ref, ok := t.Find(ConfigPath)
+	if ok && bytes.Equal(t.Data(ref), text) {
+		return
+	}
+	var s SubResult
+	var r Result
+	t.setData(&txn.Header{Zxid: version, Time: millis}, &txn.Body{Path: ConfigPath, Data: text, Version: -1}, &s, &r)
 }
 
 func (t *Tree) setACL(b *txn.Body, s *SubResult) {
