@@ -43,8 +43,8 @@ func better(a, b Vote) bool {
 
 // count takes in what a voter says while we look.
 func (e *Election) count(now time.Duration, from ensemble.ID, n Notification, ef *Effects) {
-	slot, voter := e.Members.Slot(from)
-	if !voter || !e.Members.IsVoter(n.Leader) {
+	slot, voter := e.who.Slot(from)
+	if !voter || !e.who.IsVoter(n.Leader) {
 		return
 	}
 	if e.waiting && n.Round != e.round && !better(n.Vote, e.proposal) {
@@ -74,7 +74,7 @@ func (e *Election) onVote(now time.Duration, slot int, n Notification, ef *Effec
 	case better(n.Vote, e.proposal):
 		e.propose(now, n.Vote, ef)
 	case !e.votes[slot].cast:
-		e.send(e.Members.Voters()[slot], e.proposal, ef)
+		e.send(e.who.Voters()[slot], e.proposal, ef)
 	}
 	e.votes[slot] = ballot{Vote: n.Vote, cast: true}
 	e.settle(now, ef)
@@ -86,13 +86,13 @@ func (e *Election) onDecided(now time.Duration, slot int, n Notification, ef *Ef
 	b := ballot{Vote: n.Vote, state: n.State, version: n.Version, cast: true}
 	if n.Round == e.round {
 		e.votes[slot] = ballot{Vote: n.Vote, state: n.State, cast: true}
-		if e.agreed(e.votes, b) && e.confirmed(e.votes, n.Vote) {
+		if e.led(e.votes, b) && e.confirmed(e.votes, n.Vote) {
 			e.decide(n.Vote, ef)
 			return
 		}
 	}
 	e.others[slot] = b
-	if e.agreed(e.others, b) && e.confirmed(e.others, n.Vote) {
+	if e.led(e.others, b) && e.confirmed(e.others, n.Vote) {
 		e.round = n.Round
 		e.decide(n.Vote, ef)
 		return
@@ -102,10 +102,24 @@ func (e *Election) onDecided(now time.Duration, slot int, n Notification, ef *Ef
 
 // agreed tells whether those who agree with b are a quorum.
 func (e *Election) agreed(ballots []ballot, b ballot) bool {
-	return e.Members.Holds(func(id ensemble.ID) bool {
-		slot, _ := e.Members.Slot(id)
+	return e.who.Holds(e.agreeing(ballots, b))
+}
+
+func (e *Election) agreeing(ballots []ballot, b ballot) func(ensemble.ID) bool {
+	return func(id ensemble.ID) bool {
+		slot, _ := e.who.Slot(id)
 		return ballots[slot].agrees(b)
-	})
+	}
+}
+
+// led tells whether those who agree with b are enough for us to follow its leader. A quorum of the active membership is:
+// that has decided, and a membership that we have seen and that has come to nothing must not keep us out. (ZooKeeper asks for
+// a quorum of both.) Whether the leader can lead is not decided here. We ourselves lead by a quorum of both only.
+func (e *Election) led(ballots []ballot, b ballot) bool {
+	if b.Leader == e.Self {
+		return e.agreed(ballots, b)
+	}
+	return e.Members.Holds(e.agreeing(ballots, b))
 }
 
 // confirmed tells whether the leader of a decided vote leads by its own word: others may follow one that is dead.
@@ -113,7 +127,7 @@ func (e *Election) confirmed(ballots []ballot, v Vote) bool {
 	if v.Leader == e.Self {
 		return v.Round == e.round
 	}
-	slot, _ := e.Members.Slot(v.Leader)
+	slot, _ := e.who.Slot(v.Leader)
 	return ballots[slot].cast && ballots[slot].state == Leading
 }
 
@@ -138,15 +152,15 @@ func (e *Election) settle(now time.Duration, ef *Effects) {
 // every vote, and never knows.
 func (e *Election) unanimous() bool {
 	backs := func(id ensemble.ID) bool {
-		slot, _ := e.Members.Slot(id)
+		slot, _ := e.who.Slot(id)
 		return e.votes[slot].backs(e.proposal)
 	}
-	for _, id := range e.Members.Voters() {
+	for _, id := range e.who.Voters() {
 		if !backs(id) && (id == e.proposal.Leader || !e.knownDown(id)) {
 			return false
 		}
 	}
-	return e.voter && e.Members.Holds(backs)
+	return e.voter && e.who.Holds(backs)
 }
 
 func (e *Election) knownDown(id ensemble.ID) bool {
@@ -154,15 +168,21 @@ func (e *Election) knownDown(id ensemble.ID) bool {
 	return p != nil && p.down && p.downAt >= e.since
 }
 
+// observes tells whether we are an observer. Who is not listed follows, without a vote: it may be given one.
+func (e *Election) observes() bool {
+	m, listed := e.Members.Member(e.Self)
+	return listed && m.Role == ensemble.Observer
+}
+
 func (e *Election) decide(v Vote, ef *Effects) {
 	e.vote, e.waiting = v, false
 	switch {
 	case v.Leader == e.Self:
 		e.state = Leading
-	case e.voter:
-		e.state = Following
-	default:
+	case e.observes():
 		e.state = Observing
+	default:
+		e.state = Following
 	}
 	ef.Decided = true
 }

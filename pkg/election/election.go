@@ -20,8 +20,10 @@ import (
 
 // Options are what an Election starts with. Durations that are 0 are ZooKeeper's.
 type Options struct {
-	Self    ensemble.ID
-	Members *ensemble.Config
+	Self     ensemble.ID
+	Members  *ensemble.Config // the active membership
+	Next     *ensemble.Config // the last seen, if that is not active
+	Reconfig bool             // memberships that come with messages may be adopted
 
 	MinInterval, MaxInterval time.Duration // between repeated votes, at first and at most; it doubles
 	FinalizeWait             time.Duration // for better votes after a quorum agrees
@@ -40,7 +42,7 @@ type Effects struct {
 	Connect []ensemble.ID // open a link to each of these at once, unless there is one
 	Decided bool          // State and Vote say what has come out
 	// Newer is a membership newer than ours, of other members, that came with a message while looking. The message
-	// was dropped.
+	// was dropped. With Options.Reconfig it may be of the same members, and is to be adopted: SetMembers, then Look.
 	Newer *ensemble.Config
 	// Differs are servers whose list of members is not ours; each is named once.
 	Differs []ensemble.ID
@@ -79,8 +81,9 @@ type peer struct {
 //	waiting only while looking, and a quorum agrees with proposal
 type Election struct {
 	Options
-	text  string // our membership
-	voter bool   // whether we are one
+	who   *ensemble.Electorate // the voters of the active membership, and of the next
+	text  string               // the active membership
+	voter bool                 // whether we stand for election: a voter of the active membership does
 	peers map[ensemble.ID]*peer
 
 	state    State
@@ -104,11 +107,40 @@ func New(o Options) *Election {
 	o.MinInterval = cmp.Or(o.MinInterval, 200*time.Millisecond)
 	o.MaxInterval = cmp.Or(o.MaxInterval, time.Minute)
 	o.FinalizeWait = cmp.Or(o.FinalizeWait, 200*time.Millisecond)
-	voters := o.Members.Quorum().Voters()
-	return &Election{
-		Options: o, text: o.Members.Text(), voter: o.Members.IsVoter(o.Self), peers: make(map[ensemble.ID]*peer),
-		votes: make([]ballot, voters), others: make([]ballot, voters),
+	e := &Election{Options: o, peers: make(map[ensemble.ID]*peer)}
+	e.setMembers(o.Members, o.Next)
+	return e
+}
+
+// setMembers has votes counted by the voters of a membership, and of the next one, if there is one.
+func (e *Election) setMembers(active, next *ensemble.Config) {
+	e.who = ensemble.NewElectorate(active, next)
+	e.Members, e.Next = active, e.who.Next
+	// Who votes by the next membership alone does not stand: those who have not seen that would not know it.
+	e.text, e.voter, e.waiting = active.Text(), active.IsVoter(e.Self), false
+	voters := len(e.who.Voters())
+	e.votes, e.others = make([]ballot, voters), make([]ballot, voters)
+}
+
+// SetMembers says that another membership is active, or that another was seen last, and asks for links to voters who were
+// none before. What was decided stays so. While looking it must be followed by Look: votes have been counted by other rules.
+func (e *Election) SetMembers(active, next *ensemble.Config, ef *Effects) {
+	before := e.who
+	e.setMembers(active, next)
+	for _, id := range e.who.Voters() {
+		if id != e.Self && !before.IsVoter(id) && !e.peer(id).up {
+			ef.Connect = append(ef.Connect, id)
+		}
 	}
+}
+
+// Appoint decides without an election, as a leader suggests when a membership becomes active in which another must lead.
+// Zxid is that of the change.
+func (e *Election) Appoint(leader ensemble.ID, zxid proto.Zxid, ef *Effects) {
+	if e.vote.Leader != leader {
+		e.vote = Vote{Leader: leader, Zxid: zxid, Round: -1, PeerEpoch: -1}
+	}
+	e.decide(e.vote, ef)
 }
 
 // State returns Looking, or what the last election has made of this server.
@@ -163,13 +195,14 @@ func (e *Election) Heard(now time.Duration, from ensemble.ID, n Notification, ef
 	if n.Config != "" && n.Config != e.text {
 		c, err := ensemble.ParseConfig(n.Config)
 		differs := err != nil || !c.SameMembers(e.Members)
-		if differs && !p.differs {
+		changes := e.Reconfig && err == nil && c.Version != e.Members.Version // and one of us does not know yet
+		if differs && !changes && !p.differs {
 			ef.Differs = append(ef.Differs, from)
 		}
-		p.differs = differs
+		p.differs = differs && !changes
 		// ZooKeeper also begins anew here, even where it may not adopt the membership. Two servers that differ for good
 		// would make each other do so without end.
-		if e.state == Looking && differs && err == nil && c.Version > e.Members.Version {
+		if e.state == Looking && (differs || changes) && err == nil && c.Version > e.Members.Version {
 			ef.Newer = c
 			return
 		}
@@ -178,7 +211,7 @@ func (e *Election) Heard(now time.Duration, from ensemble.ID, n Notification, ef
 	again := p.heard && p.said == n
 	p.heard, p.said = true, n
 	switch {
-	case !e.Members.IsVoter(from):
+	case !e.who.IsVoter(from):
 		e.answerStranger(now, from, p, again, ef)
 	case e.state != Looking:
 		if n.State == Looking {
@@ -245,7 +278,7 @@ func (e *Election) LinkDown(now time.Duration, id ensemble.ID, refused bool, ef 
 	if e.state != Looking || !e.begun {
 		return
 	}
-	if lost && e.Members.IsVoter(id) {
+	if lost && e.who.IsVoter(id) {
 		ef.Connect = append(ef.Connect, id) // a dead process refuses, and is not waited for
 	}
 	if e.waiting {
@@ -258,7 +291,7 @@ func (e *Election) peer(id ensemble.ID) *peer {
 	if p == nil {
 		if len(e.peers) >= maxPeers {
 			maps.DeleteFunc(e.peers, func(id ensemble.ID, _ *peer) bool {
-				_, member := e.Members.Member(id)
+				_, member := e.who.Member(id)
 				return !member
 			})
 		}
@@ -280,7 +313,7 @@ func (e *Election) propose(now time.Duration, proposal Vote, ef *Effects) {
 	proposal.Round = e.round
 	e.proposal, e.waiting = proposal, false
 	e.resend = now + e.interval
-	for slot, id := range e.Members.Voters() {
+	for slot, id := range e.who.Voters() {
 		if id != e.Self {
 			e.send(id, proposal, ef)
 		} else if e.initial.Zxid != notLogged {
@@ -290,7 +323,7 @@ func (e *Election) propose(now time.Duration, proposal Vote, ef *Effects) {
 }
 
 func (e *Election) connect(ef *Effects) {
-	for _, id := range e.Members.Voters() {
+	for _, id := range e.who.Voters() {
 		if id != e.Self && !e.peer(id).up {
 			ef.Connect = append(ef.Connect, id)
 		}

@@ -130,7 +130,7 @@ func (s *story) effects() string {
 		out[0] = strings.Replace(out[0], "[", "", 1)
 	}
 	others := 0
-	for _, id := range s.e.Members.Voters() {
+	for _, id := range s.e.who.Voters() {
 		if id != s.e.Self {
 			others++
 		}

@@ -48,6 +48,10 @@ func (n *Node) turn(ef *Effects) {
 		n.tend(x, ef)
 	}
 	if l.established && l.turns%2 == 0 && !n.followed() {
+		if l.retired {
+			n.handOver(ef)
+			return
+		}
 		n.leave(ef, "a quorum follows no more")
 	}
 }
@@ -80,14 +84,14 @@ func (n *Node) tend(x *learner, ef *Effects) {
 
 // followed tells whether we and the voters that are in time are a quorum.
 func (n *Node) followed() bool {
-	in := make([]bool, n.lead.quorum.Voters())
+	in := make([]bool, len(n.lead.acked))
 	in[n.lead.slot] = true
 	for _, x := range n.lead.learners {
 		if x.slot >= 0 && x.phase == synced && n.now-x.heard <= n.cfg.SyncLimit {
 			in[x.slot] = true
 		}
 	}
-	return n.lead.all(in)
+	return n.lead.quorum.Holds(in)
 }
 
 // ServeUntil returns until when reads may be answered: for as long as no other leader can have served anybody by the
@@ -117,7 +121,9 @@ func (n *Node) Synced() (voters, of, others int) {
 	if n.lead == nil || n.role == Standalone {
 		return 1, 1, 0
 	}
-	voters = 1
+	if n.lead.slot < n.lead.quorum.Voters() {
+		voters = 1
+	}
 	for _, x := range n.lead.learners {
 		switch {
 		case x.phase != synced:

@@ -68,7 +68,11 @@ func (n *Node) admit(r *proto.Request, origin int64, ef *Effects) {
 	default:
 		r.Moved = !n.sessions.Claim(r.Session, origin)
 	}
-	ef.Prepare = append(ef.Prepare, txn.Slot{Zxid: z, Request: r})
+	s := txn.Slot{Zxid: z, Request: r}
+	if r.Op == proto.OpReconfig && n.role == Leading {
+		s.Reconfig = n.reconfigState()
+	}
+	ef.Prepare = append(ef.Prepare, s)
 }
 
 func (n *Node) ownSync(r *proto.Request, ef *Effects) {
@@ -91,7 +95,17 @@ func (n *Node) onPropose(es []txn.Entry, ef *Effects) {
 			invariant.That(false, "zab: propose %v after %v, assigned %v", e.Zxid, l.proposed, l.assigned)
 		}
 		l.proposed = e.Zxid
-		n.append(e, ef)
+		c, err := n.reconfigOf(e)
+		if c == nil {
+			invariant.That(err == nil, "%v", err)
+			n.append(e, ef)
+			continue
+		}
+		if l.reconfig != 0 {
+			invariant.That(false, "zab: change %v of members, and %v is under way", e.Zxid, l.reconfig)
+		}
+		n.appendChange(e, c, ef)
+		l.reconfig = e.Zxid
 	}
 	n.Stats.Proposals += int64(len(es))
 	for _, x := range l.learners {
@@ -128,7 +142,7 @@ func (n *Node) onSynced(z proto.Zxid, ef *Effects) {
 // not wait until we have heard of its own disk, and it of that. What stands behind a sync is not for it to commit before
 // the answer to the sync (see firstSync).
 func (n *Node) assure(z proto.Zxid, ef *Effects) {
-	if pair := 2; 2*pair <= n.lead.quorum.Voters() {
+	if pair := 2; 2*pair <= n.lead.quorum.Voters() || n.lead.reconfig != 0 || n.lead.retired {
 		return
 	}
 	for _, x := range n.lead.learners {
@@ -146,13 +160,30 @@ func (n *Node) onAck(slot int, z proto.Zxid, ef *Effects) {
 		return
 	}
 	l.acked[slot] = z
-	var last proto.Zxid
-	for i := n.head; i < len(n.pending) && ensemble.Reached(l.quorum, l.acked, n.pending[i].Zxid); i++ {
-		last = n.pending[i].Zxid
+	for !l.retired {
+		var last proto.Zxid
+		for i := n.head; i < len(n.pending) && l.holds(n.pending[i].Zxid); i++ {
+			if last = n.pending[i].Zxid; last == l.reconfig {
+				l.successor = n.designate(func(slot int) (proto.Zxid, bool) { return l.acked[slot], l.acked[slot] >= last })
+				break
+			}
+		}
+		for n.head < len(n.pending) && n.pending[n.head].Zxid <= last {
+			n.commit(min(last, l.firstSync()), ef)
+		}
+		if last == 0 || last != l.reconfig {
+			return
+		}
+		n.reconfigured(ef) // and what is behind it needs a quorum of the new voters alone
 	}
-	for n.head < len(n.pending) && n.pending[n.head].Zxid <= last {
-		n.commit(min(last, l.firstSync()), ef)
+}
+
+// holds tells whether enough voters hold an entry for it to be committed.
+func (l *leadership) holds(z proto.Zxid) bool {
+	if z < l.reconfig {
+		return ensemble.Reached(l.before, l.acked, z)
 	}
+	return ensemble.Reached(l.quorum, l.acked, z)
 }
 
 // firstSync returns the lowest zxid that a sync waits for. What is committed behind it must come behind the answer: a
@@ -199,7 +230,15 @@ func (n *Node) commit(z proto.Zxid, ef *Effects) {
 
 // announce tells a learner what is committed.
 func (n *Node) announce(x *learner, es []txn.Entry, ef *Effects) {
-	switch last := es[len(es)-1].Zxid; {
+	last := es[len(es)-1].Zxid
+	if last == n.lead.reconfig {
+		if len(es) > 1 {
+			n.announce(x, es[:len(es)-1], ef)
+		}
+		n.announceChange(x, es[len(es)-1], ef)
+		return
+	}
+	switch {
 	case x.assured >= last && x.acked >= last: // it knows
 	case x.observer:
 		for _, e := range es {

@@ -187,7 +187,7 @@ func (n *Node) goLive(x *learner, ef *Effects) {
 		}
 	}
 	x.live, x.phase, x.heard = true, joining, n.now
-	n.send(x, Packet{Type: TypeNewLeader, Zxid: proto.MakeZxid(l.epoch, 0), Data: []byte(n.members.Text())}, ef)
+	n.send(x, Packet{Type: TypeNewLeader, Zxid: proto.MakeZxid(l.epoch, 0), Data: []byte(n.who.LastSeen().Text())}, ef)
 }
 
 // onJoin takes the answer to NEWLEADER: the learner has our history on its disk.
@@ -222,14 +222,14 @@ func (n *Node) establish(ef *Effects) {
 	if l.established || !l.begun {
 		return
 	}
-	have := make([]bool, l.quorum.Voters())
+	have := make([]bool, len(l.acked))
 	have[l.slot] = true // our epoch was stored behind all that we have logged
 	for _, x := range l.learners {
 		if x.slot >= 0 && x.phase == joined {
 			have[x.slot] = true
 		}
 	}
-	if !l.all(have) {
+	if !l.quorum.Holds(have) {
 		return
 	}
 	n.Stats.Leaderships++
@@ -242,6 +242,11 @@ func (n *Node) establish(ef *Effects) {
 	n.applied, n.logged, l.start, l.assigned, l.proposed = start, start, start, start, start
 	ef.Deliver = append(ef.Deliver, txn.Delivery{Entry: txn.Entry{Zxid: start}})
 	ef.AwaitApplied = start
+	if n.who.Next != nil { // with our history it is committed
+		l.successor = n.designate(func(slot int) (proto.Zxid, bool) { return 0, have[slot] })
+		l.retired = l.successor != n.self
+		n.activate(n.who.Next, ef)
+	}
 	l.established, l.since = true, n.now
 	clear(l.acked)
 	l.acked[l.slot] = start

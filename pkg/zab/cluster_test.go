@@ -20,7 +20,8 @@ import (
 type cluster struct {
 	t       *testing.T
 	rng     *rand.Rand
-	members *ensemble.Config
+	members *ensemble.Config // with which every server is started first
+	changes bool             // reconfigEnabled
 	hosts   map[ensemble.ID]*host
 	now     time.Duration
 	wires   map[LinkID]*wire
@@ -52,7 +53,8 @@ type host struct {
 	base              proto.Zxid   // of the snapshot below the log
 	below             []proto.Zxid // what that holds
 	accepted, current uint32
-	tree              []proto.Zxid // applied
+	active, next      *ensemble.Config // durable
+	tree              []proto.Zxid     // applied
 	disk              *lane
 	ef                Effects
 	touched           []session.Touch
@@ -72,10 +74,14 @@ func newCluster(t *testing.T, seed uint64, config string) *cluster {
 		t: t, rng: rand.New(rand.NewPCG(seed, 7)), members: members, hosts: map[ensemble.ID]*host{}, wires: map[LinkID]*wire{},
 	}
 	for _, m := range members.Members {
-		h := &host{c: c, id: m.ID, disk: c.lane(), got: map[string]int{}}
-		c.hosts[m.ID] = h
+		c.add(m.ID, members)
 	}
 	return c
+}
+
+// add adds a server that is not started yet.
+func (c *cluster) add(id ensemble.ID, members *ensemble.Config) {
+	c.hosts[id] = &host{c: c, id: id, disk: c.lane(), got: map[string]int{}, active: members}
 }
 
 const threeServers = "server.1=a:1:2:participant\nserver.2=b:1:2:participant\nserver.3=c:1:2:participant\nversion=0"
@@ -102,7 +108,7 @@ func (h *host) start() {
 		h.tree = append(h.tree, e.Zxid)
 	}
 	h.node = New(Start{
-		Self: h.id, Members: h.c.members, Clients: h, Last: h.last(), AcceptedEpoch: h.accepted, CurrentEpoch: h.current,
+		Self: h.id, Members: h.active, Next: h.next, Reconfig: h.c.changes, Clients: h, Last: h.last(), AcceptedEpoch: h.accepted, CurrentEpoch: h.current,
 		Recent: slices.Clone(h.log), CommitLogCap: 5, Tick: 100 * time.Millisecond, InitLimit: time.Second, SyncLimit: 500 * time.Millisecond,
 		Extensions: AllExtensions,
 	})
@@ -187,9 +193,9 @@ func (h *host) carryOut(ef *Effects) {
 	}
 	h.store(ef)
 	for _, b := range ef.Ballots {
-		to := c.hosts[b.To]
-		in := Heard{h.id, b.Note}
-		c.lane().add(func() { to.step(in) })
+		if to, in := c.hosts[b.To], (Heard{h.id, b.Note}); to != nil {
+			c.lane().add(func() { to.step(in) })
+		}
 	}
 	if ef.Dial != 0 {
 		h.dial(ef.Dial)
@@ -216,6 +222,8 @@ func (h *host) carryOut(ef *Effects) {
 		for _, s := range ef.Prepare {
 			x := txn.Txn{Header: txn.Header{Session: s.Request.Session, Cxid: s.Request.Xid, Zxid: s.Zxid, Type: proto.OpError}}
 			switch {
+			case s.Request.Op == proto.OpReconfig:
+				h.changeMembers(&x, s)
 			case s.Request.Moved:
 				x.Err = proto.SessionMoved
 			case s.Request.Op == proto.OpCreateSession:
@@ -270,6 +278,10 @@ func (h *host) store(ef *Effects) {
 				h.log, h.base, h.below = nil, s.Zxid, slices.Clone(*s.Tree.(*[]proto.Zxid))
 				h.step(Stored{})
 			}))
+		case SaveNext:
+			h.disk.add(alive(func() { h.next = s.Config; h.step(Stored{}) }))
+		case Activate:
+			h.disk.add(alive(func() { h.activate(s.Config); h.step(Stored{}) }))
 		case AppendBehind:
 			write(s.Entries)
 			h.disk.add(alive(func() { h.step(Stored{}) }))
@@ -413,9 +425,10 @@ func (c *cluster) run(what string, done func() bool) {
 
 func (c *cluster) ids() []ensemble.ID {
 	var ids []ensemble.ID
-	for _, m := range c.members.Members {
-		ids = append(ids, m.ID)
+	for id := range c.hosts {
+		ids = append(ids, id)
 	}
+	slices.Sort(ids)
 	return ids
 }
 

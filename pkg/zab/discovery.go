@@ -8,6 +8,7 @@ import (
 	"github.com/zabd/zabd/pkg/ensemble"
 	"github.com/zabd/zabd/pkg/jute"
 	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/txn"
 )
 
 // farthestEpoch is how far above ours an epoch may be that a learner claims to have accepted. Epochs are used up one by
@@ -67,9 +68,17 @@ func (l *learner) String() string {
 // leadership is what a leader has besides what every server has.
 type leadership struct {
 	quorum ensemble.Quorum
-	slot   int          // our own
+	slot   int          // our own, behind those of the voters if we have no vote
 	acked  []proto.Zxid // one position for each voter: no map and no scan per request
 	heard  []time.Duration
+
+	// A change of members that is under way: from its entry on quorum counts, and up to there before does.
+	reconfig  proto.Zxid // of the entry; 0 if there is none
+	before    ensemble.Quorum
+	successor ensemble.ID   // who leads by the last change that was committed
+	retired   bool          // it is not we: nothing more is committed, until our learners have left
+	asked     *txn.Reconfig // what the preparation was told last, of a request up to askedAt
+	askedAt   proto.Zxid
 
 	// Discovery. What we began with is what learners are compared with.
 	began     time.Duration
@@ -100,15 +109,12 @@ type leadership struct {
 }
 
 func (n *Node) beginLeading(ef *Effects) {
-	voters := len(n.members.Voters())
-	slot, _ := n.members.Slot(n.self)
 	l := &leadership{
-		quorum: n.members.Quorum(), slot: slot, acked: make([]proto.Zxid, voters), heard: make([]time.Duration, voters),
-		began: n.now, ownEpoch: n.currentEpoch, ownLast: n.logged, highest: n.acceptedEpoch,
-		present: make([]bool, voters), agreed: make([]bool, voters), nextTurn: n.now + n.cfg.Tick/2,
-		nextExpiry: n.boundary(),
+		slot: n.ownSlot(), began: n.now, ownEpoch: n.currentEpoch, ownLast: n.logged, highest: n.acceptedEpoch,
+		nextTurn: n.now + n.cfg.Tick/2, nextExpiry: n.boundary(),
 	}
-	l.present[slot], l.agreed[slot] = true, true
+	l.makeSlots(n.who)
+	l.present[l.slot], l.agreed[l.slot] = true, true
 	n.role, n.lead = Leading, l
 	n.adopt(ef)
 	n.say(ef, false, "leading, if a quorum comes; last zxid %v, epoch %d", n.logged, n.currentEpoch)
@@ -125,23 +131,12 @@ func (n *Node) beginLeading(ef *Effects) {
 	}
 }
 
-// all tells whether the marked voters are a quorum.
-func (l *leadership) all(marked []bool) bool {
-	count := 0
-	for _, m := range marked {
-		if m {
-			count++
-		}
-	}
-	return 2*count > l.quorum.Voters()
-}
-
 func (n *Node) onAccepted(link LinkID, ef *Effects) {
 	x := &learner{link: link, slot: -1, heard: n.now}
 	switch {
 	case n.role == Leading:
 		n.lead.learners = append(n.lead.learners, x)
-	case n.role == Looking:
+	case n.role == Looking, n.nextMembers() != nil: // perhaps we are about to lead by those
 		n.lobby = append(n.lobby, x)
 	default:
 		ef.Hangup = append(ef.Hangup, link)
@@ -208,8 +203,11 @@ func (n *Node) onInfo(x *learner, p *Packet, ef *Effects) {
 	case info.version < protocolVersion:
 		n.turnAway(x, ef, "its protocol is version %#x, older than %#x", info.version, protocolVersion)
 		return
-	case info.configVersion > n.members.Version:
-		n.turnAway(x, ef, "its configuration has version %x, later than our %x", info.configVersion, n.members.Version)
+	case info.configVersion > n.who.LastSeen().Version && n.cfg.Reconfig && !l.established:
+		n.leave(ef, "%v has a membership of version %x, later than our %x: another may have to lead", x, info.configVersion, n.who.Active.Version)
+		return
+	case info.configVersion > n.who.LastSeen().Version:
+		n.turnAway(x, ef, "its configuration has version %x, later than our %x", info.configVersion, n.who.Active.Version)
 		return
 	case x.id == n.self:
 		n.turnAway(x, ef, "it has our own id")
@@ -225,19 +223,17 @@ func (n *Node) onInfo(x *learner, p *Packet, ef *Effects) {
 			break
 		}
 	}
-	_, listed := n.members.Member(x.id)
+	_, listed := n.who.Member(x.id)
 	if !listed {
-		n.say(ef, true, "%v is not in our configuration: it is served and does not count", x)
+		n.say(ef, !n.cfg.Reconfig, "%v is not in our configuration: it is served and does not count", x)
 	}
-	if slot, votes := n.members.Slot(x.id); votes && !x.observer {
-		x.slot = slot
-	}
+	x.phase = informed
+	x.slot = n.slotOf(x)
 	if x.slot >= 0 && l.epoch != 0 && x.accepted > l.epoch {
 		// It has promised to follow no epoch before a later one, which came to nothing. It could never follow us.
 		n.leave(ef, "%v has accepted epoch %d, and we lead %d: a later one must begin", x, x.accepted, l.epoch)
 		return
 	}
-	x.phase = informed
 	if l.epoch == 0 && listed {
 		l.highest = max(l.highest, x.accepted)
 		if x.slot >= 0 {
@@ -252,7 +248,7 @@ func (n *Node) onInfo(x *learner, p *Packet, ef *Effects) {
 
 // gather settles the new epoch as soon as a quorum has come.
 func (n *Node) gather(ef *Effects) {
-	if l := n.lead; l.epoch == 0 && l.all(l.present) {
+	if l := n.lead; l.epoch == 0 && l.quorum.Holds(l.present) {
 		l.epoch = l.highest + 1
 		n.store(SaveEpochs{l.epoch, n.currentEpoch}, ef)
 	}
@@ -308,7 +304,7 @@ func (n *Node) onAckEpoch(x *learner, p *Packet, ef *Effects) {
 	epoch := d.Int() // -1: it had promised that before; this is no new one
 	x.last = p.Zxid
 	counts := epoch != -1 && x.last != noZxid
-	if counts && !l.begun && !l.all(l.agreed) && ahead(uint32(epoch), x.last, l.ownEpoch, l.ownLast) {
+	if counts && !l.begun && !l.quorum.Holds(l.agreed) && ahead(uint32(epoch), x.last, l.ownEpoch, l.ownLast) {
 		n.turnAway(x, ef, "it is ahead of us: epoch %d, zxid %v against %d, %v", epoch, x.last, l.ownEpoch, l.ownLast)
 		return
 	}
@@ -326,8 +322,9 @@ func (n *Node) onAckEpoch(x *learner, p *Packet, ef *Effects) {
 // agree begins the new epoch as soon as a quorum has promised. Our own epoch goes up behind all that we have logged.
 func (n *Node) agree(ef *Effects) {
 	l := n.lead
-	if l.announced && !l.agreedOn && l.all(l.agreed) {
+	if l.announced && !l.agreedOn && l.quorum.Holds(l.agreed) {
 		l.agreedOn = true
+		n.firstVersion(ef)
 		n.store(SaveEpochs{l.epoch, l.epoch}, ef)
 	}
 }

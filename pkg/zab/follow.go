@@ -42,6 +42,8 @@ func (n *Node) onBroadcast(p *Packet, ef *Effects) {
 		if n.onEntry(p, ef) {
 			n.deliver(p.Zxid, ef)
 		}
+	case TypeCommitAndActivate, TypeInformAndActivate:
+		n.onActivate(p, ef)
 	case TypePing:
 		data := appendTouches(make([]byte, 0, touchSize), n.touches())
 		n.tell(Packet{Type: TypePing, Zxid: p.Zxid, Data: data}, ef)
@@ -86,7 +88,7 @@ func (n *Node) onCommit(z proto.Zxid, ef *Effects) {
 // commitTogether delivers what both the leader and we have stored, as far as the leader has said that the two of us are a
 // quorum.
 func (n *Node) commitTogether(ef *Effects) {
-	z := min(n.follow.assured, n.synced)
+	z := min(n.follow.assured, n.synced, n.firstChange())
 	if n.show(z); z > n.applied {
 		n.deliver(z, ef)
 	}
@@ -157,5 +159,8 @@ func (n *Node) onClosed(link LinkID, ef *Effects) {
 	if x := n.learner(link); x != nil {
 		n.say(ef, false, "the link to %v is closed", x)
 		n.forget(x)
+		if l := n.lead; l != nil && l.retired && len(l.learners) == 0 {
+			n.handOver(ef)
+		}
 	}
 }

@@ -92,7 +92,7 @@ func (r *replica) apply(t *tree.Tree, e txn.Entry) {
 func votes(n *Node, leader ensemble.ID) []Heard {
 	v := election.Vote{Leader: leader, Zxid: n.Logged(), Round: n.Election().Round(), PeerEpoch: int64(n.Epoch())}
 	var out []Heard
-	for _, id := range n.members.Voters() {
+	for _, id := range n.who.Voters() {
 		note := election.Notification{State: election.Following, Vote: v, Version: 2}
 		switch {
 		case id == n.self:

@@ -48,6 +48,9 @@ type discipleship struct {
 	epoch      uint32        // the leader's
 	extensions uint64
 
+	appointed bool             // it was not elected: see succeed
+	members   *ensemble.Config // which the leader had seen last when NEWLEADER came
+
 	tree     any        // that came by SNAP
 	treeZxid proto.Zxid // and where it stands
 	behind   []txn.Entry
@@ -91,7 +94,7 @@ func (n *Node) onDialed(in Dialed, ef *Effects) {
 	if n.role == Observing {
 		typ = TypeObserverInfo
 	}
-	info := learnerInfo{n.self, protocolVersion, n.members.Version, n.cfg.Extensions}
+	info := learnerInfo{n.self, protocolVersion, n.who.Active.Version, n.cfg.Extensions}
 	n.tell(Packet{Type: typ, Zxid: proto.MakeZxid(n.acceptedEpoch, 0), Data: info.appendTo(nil)}, ef)
 }
 
@@ -277,8 +280,12 @@ func (n *Node) onHistory(p *Packet, ef *Effects) {
 	switch p.Type {
 	case TypeProposal:
 		n.onEntry(p, ef)
-	case TypeCommit:
+	case TypeCommit, TypeCommitAndActivate: // the membership comes into force with UPTODATE
 		n.onSyncCommit(p.Zxid, ef)
+	case TypeInformAndActivate:
+		if q := (Packet{Type: TypeInform, Zxid: p.Zxid, Data: p.Data[min(8, len(p.Data)):]}); n.onEntry(&q, ef) {
+			n.onSyncCommit(p.Zxid, ef)
+		}
 	case TypeInform:
 		if n.onEntry(p, ef) {
 			n.onSyncCommit(p.Zxid, ef)
@@ -322,11 +329,19 @@ func (n *Node) onEntry(p *Packet, ef *Effects) bool {
 		n.leave(ef, "leader %d sends %v with the header of %v", f.leader, p.Zxid, n.scratch.Zxid)
 		return false
 	}
-	if f.tree != nil {
+	c, err := n.reconfigOf(e)
+	switch {
+	case err != nil:
+		n.leave(ef, "leader %d: %v", f.leader, err)
+		return false
+	case f.tree != nil:
 		f.behind = append(f.behind, e)
 		return true
+	case c != nil:
+		n.appendChange(e, c, ef)
+	default:
+		n.append(e, ef)
 	}
-	n.append(e, ef)
 	n.owe(e.Zxid)
 	return true
 }
@@ -358,6 +373,10 @@ func (n *Node) onNewLeader(p *Packet, ef *Effects) {
 		n.lost(f.history, ef)
 		return
 	}
+	if err := n.onLeadersMembers(p, ef); err != nil {
+		n.leave(ef, "leader %d sends NEWLEADER with a membership that this server cannot take: %v", f.leader, err)
+		return
+	}
 	f.stage = storing
 	if f.tree != nil {
 		n.install(ef)
@@ -381,6 +400,11 @@ func (n *Node) install(ef *Effects) {
 	n.applied, n.logged, n.synced = f.history, f.history, min(n.synced, f.history)
 	rest := f.behind[k:]
 	f.tree, f.behind = nil, nil
+	for _, e := range rest {
+		if c, _ := n.reconfigOf(e); c != nil { // it was looked at when it came
+			n.seeEntry(c, ef)
+		}
+	}
 	if len(rest) > 0 {
 		n.store(AppendBehind{rest}, ef)
 		for _, e := range rest {
@@ -408,5 +432,8 @@ func (n *Node) onUpToDate(ef *Effects) {
 		f.unacked = f.unacked[1:] // stored before NEWLEADER was acknowledged
 	}
 	n.acknowledge(ef)
+	if !n.activateLeaders(ef) {
+		return
+	}
 	n.say(ef, false, "following %d in epoch %d from %v on", f.leader, f.epoch, f.history)
 }

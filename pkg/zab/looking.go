@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/zabd/zabd/pkg/election"
+	"github.com/zabd/zabd/pkg/ensemble"
+	"github.com/zabd/zabd/pkg/proto"
 )
 
 // lobbyTime is how long a connection may wait on the quorum port of a server that does not know yet whether it leads: a
@@ -38,6 +40,10 @@ func (n *Node) vote(step func(*election.Effects), ef *Effects) {
 	for _, id := range v.Differs {
 		n.say(ef, true, "server %d has another list of servers than this one", id)
 	}
+	if v.Newer != nil && n.cfg.Reconfig {
+		n.adoptMembers(v.Newer, ef)
+		return
+	}
 	if v.Newer != nil {
 		n.say(ef, true, "another server has a newer membership, version %x: bring this one's up to date", v.Newer.Version)
 	}
@@ -56,13 +62,21 @@ func (n *Node) vote(step func(*election.Effects), ef *Effects) {
 	}
 }
 
+// adoptMembers goes on with a membership that is active elsewhere, and begins the election anew.
+func (n *Node) adoptMembers(c *ensemble.Config, ef *Effects) {
+	n.Stats.Adopted++
+	n.say(ef, false, "another server has a newer membership, version %x", c.Version)
+	n.activate(c, ef)
+	n.look(ef)
+}
+
 func (n *Node) onHeard(h Heard, ef *Effects) {
 	if n.settling() {
 		n.early = append(n.early, h) // a vote comes once; it must not be lost
 		return
 	}
 	n.vote(func(v *election.Effects) { n.el.Heard(n.now, h.From, h.Note, v) }, ef)
-	if f := n.follow; f != nil && f.link == 0 && h.From == f.leader && n.disowns(f, &h.Note) {
+	if f := n.follow; f != nil && f.link == 0 && !f.appointed && h.From == f.leader && n.disowns(f, &h.Note) {
 		n.leave(ef, "server %d does not lead: it is %v, for %d", f.leader, h.Note.State, h.Note.Leader)
 	}
 }
@@ -120,6 +134,12 @@ func (n *Node) Wake() (time.Duration, bool) {
 // pending; whoever leads next decides about it.
 func (n *Node) leave(ef *Effects, format string, args ...any) {
 	n.say(ef, true, format, args...)
+	n.quit(ef)
+	n.look(ef)
+}
+
+// quit ends leading or following.
+func (n *Node) quit(ef *Effects) {
 	n.serving = false
 	if l := n.lead; l != nil {
 		for _, x := range l.learners {
@@ -138,7 +158,6 @@ func (n *Node) leave(ef *Effects, format string, args ...any) {
 	}
 	n.lead, n.follow, n.fresh = nil, nil, nil
 	n.sessions.Reset(max(n.cfg.Tick, time.Millisecond))
-	n.look(ef)
 }
 
 // onStored takes the answer to the oldest change of the disk.
@@ -152,7 +171,7 @@ func (n *Node) onStored(in Stored, ef *Effects) {
 	case SaveEpochs:
 		n.acceptedEpoch, n.currentEpoch = s.Accepted, s.Current
 	case Truncate:
-		n.truncated(in)
+		n.truncated(in, ef)
 	case Install:
 		if n.role == Standalone {
 			n.replaced(s, ef)
@@ -171,12 +190,15 @@ func (n *Node) onStored(in Stored, ef *Effects) {
 }
 
 // truncated takes over what is left of the log.
-func (n *Node) truncated(in Stored) {
+func (n *Node) truncated(in Stored, ef *Effects) {
 	if in.NoBase { // of no use to anybody, but on the disk until a whole tree has come
 		n.logged, n.synced = noZxid, noZxid
 		return
 	}
 	n.logged, n.synced = in.Last, min(n.synced, in.Last)
+	if next := n.nextMembers(); next != nil && counted(next.Version) && proto.Zxid(next.Version) > in.Last {
+		n.unsee(ef)
+	}
 	for len(n.pending) > n.head && n.pending[len(n.pending)-1].Zxid > in.Last {
 		n.pending[len(n.pending)-1] = noEntry
 		n.pending = n.pending[:len(n.pending)-1]

@@ -8,6 +8,7 @@
 //	broadcast.go   leading: from a request to a committed entry; alive.go: who still answers
 //	learner.go     following and observing, up to UPTODATE; follow.go: from there on
 //	replace.go     a standalone server goes on with another tree
+//	reconfig.go    the members change
 //	sessions.go    whose sessions live, and who may write for them
 //
 // A standalone server is the start state of a sole voter that leads the epoch of its last zxid, without discovery and
@@ -84,7 +85,7 @@ func (r Role) String() string { return roleNames[r] }
 type Node struct {
 	cfg     Start
 	self    ensemble.ID
-	members *ensemble.Config
+	who     *ensemble.Electorate // the active membership, and the last seen; nil for a standalone server
 	now     time.Duration
 	role    Role
 	serving bool // clients are served
@@ -134,6 +135,9 @@ type Stats struct {
 	Commits        int64
 	Revalidated    int64 // times that a learner has asked whether a session lives
 	Expired        int64 // sessions that a leader has found silent for too long
+	Reconfigs      int   // changes of members that were committed while leading
+	Appointed      int   // times that a leader was followed, or became one, because the one before has suggested it
+	Adopted        int   // memberships that others had, and this server did not know
 }
 
 // forever is the lease of a server that needs nobody.
@@ -142,9 +146,10 @@ const forever = time.Duration(1<<63 - 1)
 // New returns a node of an ensemble. It begins to look for a leader with the first Step.
 func New(s Start) *Node {
 	n := newNode(s)
-	n.members = s.Members
+	n.who = startMembers(&s)
 	n.el = election.New(election.Options{
-		Self: s.Self, Members: s.Members, MinInterval: s.MinNotification, MaxInterval: s.MaxNotification,
+		Self: s.Self, Members: n.who.Active, Next: n.who.Next, Reconfig: s.Reconfig,
+		MinInterval: s.MinNotification, MaxInterval: s.MaxNotification,
 	})
 	return n
 }
@@ -221,6 +226,7 @@ func (n *Node) Step(now time.Duration, in Input, ef *Effects) {
 	n.now = max(n.now, now)
 	if !n.started {
 		n.started = true
+		n.recallMembers(ef)
 		n.look(ef)
 	}
 	switch in := in.(type) {
@@ -284,7 +290,21 @@ func (n *Node) store(s Store, ef *Effects) {
 func (n *Node) append(e txn.Entry, ef *Effects) {
 	n.logged = e.Zxid
 	n.pending = append(n.pending, e)
+	for i := range ef.Store {
+		if _, ok := ef.Store[i].(AppendBehind); ok { // it comes behind what goes there
+			n.store(AppendBehind{[]txn.Entry{e}}, ef)
+			return
+		}
+	}
 	ef.Append = append(ef.Append, e)
+}
+
+// appendChange adds an entry that changes the members. The membership is on the disk before it.
+func (n *Node) appendChange(e txn.Entry, c *ensemble.Config, ef *Effects) {
+	n.seeEntry(c, ef)
+	n.logged = e.Zxid
+	n.pending = append(n.pending, e)
+	n.store(AppendBehind{[]txn.Entry{e}}, ef)
 }
 
 // deliver gives what waits up to and including z to the apply loop.
@@ -331,6 +351,9 @@ func (n *Node) check() {
 		if last := n.pending[len(n.pending)-1].Zxid; last != n.logged || l.proposed > l.assigned {
 			invariant.That(false, "zab: pending to %v, logged %v, proposed %v, assigned %v", last, n.logged, l.proposed, l.assigned)
 		}
+	}
+	if l := n.lead; l != nil && l.established && n.who != nil && (l.reconfig != 0) != (n.who.Next != nil) {
+		invariant.That(false, "zab: the change %v is under way, and the next membership is %v", l.reconfig, n.who.Next)
 	}
 	if n.head < len(n.pending) && n.pending[n.head].Zxid <= n.applied {
 		invariant.That(false, "zab: %v is pending, and %v applied", n.pending[n.head].Zxid, n.applied)
