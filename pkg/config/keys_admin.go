@@ -30,15 +30,15 @@ var adminKeys = []key{
 	},
 	{
 		name: "admin.serverAddress", takes: text(func(c *Config) *string { return &c.AdminAddress }), def: "127.0.0.1",
-		effect: "The address that they are served on.", test: "pkg/daemon.TestAdminPorts",
+		effect: "The address that they are served on.", test: "pkg/daemon.TestAddressesOfPorts",
 	},
 	{
 		name: "admin.serverPort", takes: number(func(c *Config) *int { return &c.AdminPort }, 0, math.MaxUint16), def: "8080",
-		effect: "The port of that; 0 = any that is free.", test: "pkg/daemon.TestAdminPorts",
+		effect: "The port of that; 0 = any that is free.", test: "pkg/daemon.TestAddressesOfPorts",
 	},
 	{
 		name: "admin.idleTimeout", takes: millis(func(c *Config) *time.Duration { return &c.AdminIdleTimeout }, 1), def: "30000",
-		effect: "For how long a connection may ask nothing.", test: "pkg/daemon.TestAdminPorts",
+		effect: "For how long a connection may ask nothing.", test: "pkg/daemon.TestHostileAskers",
 	},
 	{
 		name: "admin.commandURL", takes: text(func(c *Config) *string { return &c.AdminCommandURL }), def: "/commands",
@@ -46,11 +46,11 @@ var adminKeys = []key{
 	},
 	{
 		name: "admin.rateLimiterIntervalInMS", takes: millis(func(c *Config) *time.Duration { return &c.AdminRateLimit }, 0), def: "300000",
-		effect: "So many milliseconds must lie between two restores over TCP, and so many microseconds between two snapshots, as in ZooKeeper.", test: "pkg/daemon.TestAdminPorts",
+		effect: "So many milliseconds must lie between two restores over TCP, and so many microseconds between two snapshots, as in ZooKeeper.", test: "pkg/daemon.TestSnapshotsOnDemand",
 	},
 	{
 		name: "admin.snapshot.enabled", takes: yesNo(func(c *Config) *bool { return &c.AdminSnapshotEnabled }), def: "true",
-		effect: "The command snapshot.", test: "pkg/daemon.TestAdminPorts",
+		effect: "The command snapshot.", test: "pkg/daemon.TestSnapshotsOnDemand",
 	},
 	{name: "admin.httpVersion", def: "11", idle: "a choice between Java's libraries"},
 	laterHTTP("admin.portUnification", "false"),
@@ -69,11 +69,11 @@ var adminKeys = []key{
 	},
 	{
 		name: "metricsProvider.httpHost", takes: text(func(c *Config) *string { return &c.MetricsHost }), def: "127.0.0.1",
-		effect: "The address of that.", test: "pkg/daemon.TestAdminPorts",
+		effect: "The address of that.", test: "pkg/daemon.TestAddressesOfPorts",
 	},
 	{
 		name: "metricsProvider.httpPort", takes: number(func(c *Config) *int { return &c.MetricsPort }, 0, math.MaxUint16), def: "7000",
-		effect: "The port of that; 0 = any that is free.", test: "pkg/daemon.TestAdminPorts",
+		effect: "The port of that; 0 = any that is free.", test: "pkg/daemon.TestAddressesOfPorts",
 	},
 	laterMetrics("metricsProvider.httpsPort", "-1"),
 	{name: "metricsProvider.exportJvmInfo", def: "true", idle: noJVM},

@@ -9,12 +9,12 @@ var basicKeys = []key{
 	{
 		name: "clientPort", takes: number(func(c *Config) *int { return &c.ClientPort }, 0, math.MaxUint16), def: "2181",
 		effect: "The port that clients connect to; 0 has the system choose one. It is not opened where the service manager hands one over.",
-		test:   "pkg/daemon.TestPortsAndAddresses",
+		test:   "pkg/daemon.TestAddressesOfPorts",
 	},
 	{
 		name: "clientPortAddress", takes: text(func(c *Config) *string { return &c.ClientPortAddress }).or("name, address or template"), def: "(all addresses)",
 		effect: "The address at which clients are served; `{{ GetPrivateIP }}` and other templates of go-sockaddr stand for addresses of the host.",
-		test:   "pkg/config.TestAddressTemplate",
+		test:   "pkg/daemon.TestAddressesOfPorts",
 	},
 	{
 		name: "secureClientPort", takes: later("TLS for clients", ""),
@@ -59,7 +59,7 @@ var basicKeys = []key{
 	{
 		name: "dynamicConfigFile", takes: text(func(c *Config) *string { return &c.DynamicConfigFile }).or("file"),
 		effect: "Has the server lines, which zoo.cfg then may not have; the end of its name is its version.",
-		test:   "pkg/config.TestDynamicFile",
+		test:   "pkg/daemon.TestOneServer",
 	},
 	{
 		name: "localSessionsEnabled", takes: later("sessions that only one server knows", "false"), def: "false",

@@ -83,7 +83,7 @@ var dataKeys = []key{
 	},
 	{
 		name: "extendedTypesEnabled", takes: yesNo(func(c *Config) *bool { return &c.ExtendedTypesEnabled }), def: "false",
-		effect: "Permits nodes with a time to live; then 255 is no id of a server.", test: "pkg/config.TestMyIDFile",
+		effect: "Permits nodes with a time to live; then 255 is no id of a server.", test: "pkg/daemon.TestTTLNodesNeedExtendedTypes",
 	},
 	{
 		name: "emulate353TTLNodes", takes: yesNo(func(c *Config) *bool { return &c.Emulate353TTLNodes }), def: "false",
@@ -96,7 +96,7 @@ var dataKeys = []key{
 	},
 	{
 		name: "znode.container.maxPerMinute", takes: number(func(c *Config) *int { return &c.ContainerMaxPerMinute }, 1, math.MaxInt32), def: "10000",
-		effect: "How many of them are removed in a minute.", test: "pkg/daemon.TestContainersAndTTLNodesGo",
+		effect: "How many of them are removed in a minute.", test: "pkg/daemon.TestNodesGoOneByOne",
 	},
 	{
 		name: "znode.container.maxNeverUsedIntervalMs", takes: millis(func(c *Config) *time.Duration { return &c.ContainerMaxNeverUsed }, 0), def: "0",

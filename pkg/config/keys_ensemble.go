@@ -21,7 +21,7 @@ const (
 var ensembleKeys = []key{
 	{
 		name: "server.N", takes: takes{values: "`host:quorumPort:electionPort[:role][;clientPort]`"},
-		effect: "One server of the ensemble, N from 1 to 255; see operations.md.", test: "pkg/config.TestBadServerLines",
+		effect: "One server of the ensemble, N from 1 to 255; see operations.md.", test: "pkg/daemon.TestOneServer",
 	},
 	{
 		name: "group.N", takes: checked("refused", func(string) error { return errors.New(noHierarchy) }),
@@ -37,11 +37,11 @@ var ensembleKeys = []key{
 	},
 	{
 		name: "syncLimit", takes: number(func(c *Config) *int { return &c.SyncLimit }, 1, math.MaxInt32).or("ticks; needed by an ensemble"), def: "(none)",
-		effect: "How long leader and follower may hear nothing of each other.", test: "pkg/daemon.TestSettingsOfAMember",
+		effect: "How long leader and follower may hear nothing of each other.", test: "pkg/daemon.TestSilenceEndsAnEnsemble",
 	},
 	{
 		name: "connectToLearnerMasterLimit", takes: number(func(c *Config) *int { return &c.ConnectToLearnerMasterLimit }, 0, math.MaxInt32).or("ticks"), def: "(initLimit)",
-		effect: "How long a server tries to reach the leader.", test: "pkg/daemon.TestSettingsOfAMember",
+		effect: "How long a server tries to reach the leader.", test: "pkg/daemon.TestALeaderThatCannotBeReached",
 	},
 	{
 		name: "electionAlg", takes: checked("3", electionAlg), def: "3",
@@ -57,7 +57,7 @@ var ensembleKeys = []key{
 	},
 	{
 		name: "standaloneEnabled", takes: yesNo(func(c *Config) *bool { return &c.StandaloneEnabled }), def: "true",
-		effect: "One voter serves alone; `false` makes it an ensemble of one, which others can join later.", test: "pkg/config.TestWhoServesAlone",
+		effect: "One voter serves alone; `false` makes it an ensemble of one, which others can join later.", test: "pkg/daemon.TestOneServer",
 	},
 	{
 		name: "reconfigEnabled", takes: yesNo(func(c *Config) *bool { return &c.ReconfigEnabled }), def: "false",
@@ -69,7 +69,7 @@ var ensembleKeys = []key{
 	},
 	{
 		name: "cnxTimeout", takes: millis(func(c *Config) *time.Duration { return &c.CnxTimeout }, 1), def: "5000",
-		effect: "How long opening an election link may take.", test: "pkg/daemon.TestSettingsOfAMember",
+		effect: "How long opening an election link may take.", test: "pkg/daemon.TestLinksOfElectionsAreGivenUp",
 	},
 	{
 		name: "quorumCnxnTimeoutMs", takes: millis(func(c *Config) *time.Duration { return &c.QuorumCnxnTimeout }, -1), def: "(syncLimit)",
@@ -81,7 +81,7 @@ var ensembleKeys = []key{
 	},
 	{
 		name: "electionPortBindRetry", takes: number(func(c *Config) *int { return &c.ElectionPortBindRetry }, 0, math.MaxInt32), def: "3",
-		effect: "How often the ports to the other servers are tried before the server gives up; 0 = for ever.", test: "pkg/daemon.TestPortsOfTheEnsembleInUse",
+		effect: "How often the ports to the other servers are tried before the server gives up; 0 = for ever.", test: "pkg/daemon.TestPortsOfTheEnsembleAreTriedAgain",
 	},
 	{
 		name: "tcpKeepAlive", takes: yesNo(func(c *Config) *bool { return &c.TCPKeepAlive }), def: "false",
@@ -98,11 +98,11 @@ var ensembleKeys = []key{
 	{
 		name: "leader.maxTimeToWaitForEpoch", also: []string{"maxTimeToWaitForEpoch"},
 		takes: millis(func(c *Config) *time.Duration { return &c.MaxTimeToWaitForEpoch }, -1), def: "-1",
-		effect: "How long a new leader waits for a quorum to agree on its epoch; -1 = initLimit.", test: "pkg/daemon.TestSettingsOfAMember",
+		effect: "How long a new leader waits for a quorum to agree on its epoch; -1 = initLimit.", test: "pkg/daemon.TestALeaderWithoutAQuorumGivesUp",
 	},
 	{
 		name: "leaderConnectDelayDuringRetryMs", takes: millis(func(c *Config) *time.Duration { return &c.LeaderConnectDelay }, 0), def: "0",
-		effect: "The pause between two attempts of a server to reach its leader; 0 = a few milliseconds.", test: "pkg/daemon.TestSettingsOfAMember",
+		effect: "The pause between two attempts of a server to reach its leader; 0 = a few milliseconds.", test: "pkg/daemon.TestALeaderThatRefusesIsTriedAgain",
 	},
 	{name: "learner.asyncSending", def: "0", idle: "each link has its own writer, which the protocol never waits for"},
 	{name: "learner.closeSocketAsync", def: "0", idle: "nothing waits for a link to close"},
@@ -110,12 +110,12 @@ var ensembleKeys = []key{
 	{
 		name: "leader.maxConcurrentSnapSyncs", also: []string{"maxConcurrentSnapSyncs"},
 		takes: number(func(c *Config) *int { return &c.MaxConcurrentSnapSyncs }, 1, math.MaxInt32), def: "10",
-		effect: "How many servers are brought up to date by a whole tree at one time.", test: "pkg/daemon.TestSettingsOfAMember",
+		effect: "How many servers are brought up to date by a whole tree at one time.", test: "pkg/daemon.TestObserversAreTurnedAwayFromACrowd",
 	},
 	{
 		name: "leader.maxConcurrentDiffSyncs", also: []string{"maxConcurrentDiffSyncs"},
 		takes: number(func(c *Config) *int { return &c.MaxConcurrentDiffSyncs }, 1, math.MaxInt32), def: "100",
-		effect: "How many are by what they lack.", test: "pkg/daemon.TestSettingsOfAMember",
+		effect: "How many are by what they lack.", test: "pkg/daemon.TestObserversAreTurnedAwayFromACrowd",
 	},
 	{name: "leader.ackLoggingFrequency", def: "1000", idle: "acknowledgements are not logged one by one: the metrics count them"},
 	{
@@ -156,15 +156,15 @@ var ensembleKeys = []key{
 	},
 	{
 		name: "multiAddress.enabled", takes: yesNo(func(c *Config) *bool { return &c.MultiAddressEnabled }), def: "false",
-		effect: "Lets one server have several addresses, `host:port:port` each, with a pipe between; on all servers alike.", test: "pkg/config.TestBadServerLines",
+		effect: "Lets one server have several addresses, `host:port:port` each, with a pipe between; on all servers alike.", test: "pkg/daemon.TestSeveralAddresses",
 	},
 	{
 		name: "multiAddress.reachabilityCheckEnabled", takes: yesNo(func(c *Config) *bool { return &c.MultiAddressReachabilityCheckEnabled }), def: "true",
-		effect: "All addresses of a server are dialled at once, and the first that answers counts; `false` dials them one after another.", test: "pkg/daemon.TestSettingsOfAMember",
+		effect: "All addresses of a server are dialled at once, and the first that answers counts; `false` dials them one after another.", test: "pkg/daemon.TestSeveralAddresses",
 	},
 	{
 		name: "multiAddress.reachabilityCheckTimeoutMs", takes: millis(func(c *Config) *time.Duration { return &c.MultiAddressReachabilityCheckTimeout }, 1), def: "1000",
-		effect: "How long one of several addresses may take to answer where they are dialled one after another.", test: "pkg/daemon.TestSettingsOfAMember",
+		effect: "How long one of several addresses may take to answer where they are dialled one after another.", test: "pkg/daemon.TestSeveralAddresses",
 	},
 	{
 		name: "oraclePath", takes: checked("refused", oraclePath),
@@ -172,11 +172,11 @@ var ensembleKeys = []key{
 	},
 	{
 		name: "follower.nodelay", takes: yesNo(func(c *Config) *bool { return &c.FollowerNodelay }), def: "true",
-		effect: "Whether what a follower sends to the leader leaves at once, in small packets.", test: "pkg/daemon.TestSettingsOfAMember",
+		effect: "Whether what a follower sends to the leader leaves at once, in small packets.", test: "pkg/daemon.TestSmallPacketsBetweenServers",
 	},
 	{
 		name: "leader.nodelay", takes: yesNo(func(c *Config) *bool { return &c.LeaderNodelay }), def: "true",
-		effect: "Whether what the leader sends leaves at once, in small packets.", test: "pkg/daemon.TestSettingsOfAMember",
+		effect: "Whether what the leader sends leaves at once, in small packets.", test: "pkg/daemon.TestSmallPacketsBetweenServers",
 	},
 }
 

@@ -40,7 +40,8 @@ type Options struct {
 	Listeners []net.Listener // client ports that are open already; if none, the configured one is opened
 	// Likewise the ports to the other servers of an ensemble.
 	Quorum, Election []net.Listener
-	FS               vfs.FS // the real disk if nil
+	Dial             peer.Dialer // to the others; by the host's network if nil
+	FS               vfs.FS      // the real disk if nil
 	Version          string
 	ConfigText       string         // zoo.cfg, for those who operate the server; may be empty
 	Level            *slog.LevelVar // of Log; a reload changes it; may be nil

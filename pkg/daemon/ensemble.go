@@ -70,12 +70,16 @@ func (s *Server) network(ctx context.Context, o *Options) (*peer.Network, error)
 		return nil, nil
 	}
 	self, _ := cfg.Members.Member(cfg.MyID)
-	dialer := net.Dialer{}
-	if !cfg.TCPKeepAlive {
-		dialer.KeepAlive = -1
+	dial := o.Dial
+	if dial == nil {
+		dialer := net.Dialer{}
+		if !cfg.TCPKeepAlive {
+			dialer.KeepAlive = -1
+		}
+		dial = dialer.DialContext
 	}
 	n := &peer.Network{
-		Self: cfg.MyID, Members: cfg.Members, Next: cfg.Next, Quorum: o.Quorum, Election: o.Election, Dial: dialer.DialContext,
+		Self: cfg.MyID, Members: cfg.Members, Next: cfg.Next, Quorum: o.Quorum, Election: o.Election, Dial: dial,
 		Trees:     trees{s, maxEntry(cfg)},
 		MaxPacket: maxPacket(cfg), FirstPacket: cfg.InitTimeout(), HelloTimeout: cfg.QuorumCnxnTimeout,
 		ConnectTimeout: cfg.ConnectTimeout(), CnxTimeout: cfg.CnxTimeout, MultiAddress: cfg.MultiAddressEnabled,

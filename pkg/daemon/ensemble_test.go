@@ -31,13 +31,14 @@ type hosts struct {
 	running map[ensemble.ID]*Server
 	lines   string // of zoo.cfg, besides
 	tune    func(*config.Config)
+	around  func(*Options)
 }
 
 func newHosts(t *testing.T, voters, observers int) *hosts {
 	t.Helper()
 	h := &hosts{
 		t: t, dirs: map[ensemble.ID]string{}, ports: map[ensemble.ID][2]net.Listener{}, running: map[ensemble.ID]*Server{},
-		tune: func(*config.Config) {},
+		tune: func(*config.Config) {}, around: func(*Options) {},
 	}
 	var lines strings.Builder
 	for i := range voters + observers {
@@ -87,6 +88,7 @@ func (h *hosts) start(ids ...ensemble.ID) {
 			o.Quorum, o.Election = ports[:1], ports[1:]
 			delete(h.ports, id)
 		}
+		h.around(&o)
 		s, err := Start(h.t.Context(), cfg.Complete(), o)
 		if err != nil {
 			h.t.Fatal(err)

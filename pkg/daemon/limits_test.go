@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -48,8 +49,42 @@ func set(c *wire.Conn, path string, size int) *wire.Call {
 	return c.Go(proto.OpSetData, &proto.SetDataRequest{Path: path, Data: make([]byte, size), Version: -1}, nil)
 }
 
+// TestBackPressure lets each client have far more outstanding than the server admits in all: it is read no further until
+// there is room, and everything is answered.
+func TestBackPressure(t *testing.T) {
+	for lines, read := range map[string]int64{"globalOutstandingLimit=10": 1000, "globalOutstandingLimit=10000": 2000} {
+		s, hold, release := onSlowDisk(t, lines)
+		if _, err := dial(t, s, wire.Options{}).Create(t.Context(), "/n", nil, 0); err != nil {
+			t.Fatal(err)
+		}
+		var calls []*wire.Call
+		var clients, conns []*wire.Conn
+		for range 4 {
+			clients = append(clients, dial(t, s, wire.Options{Timeout: time.Hour}))
+		}
+		hold()
+		for _, c := range clients {
+			for range 500 {
+				calls, conns = append(calls, set(c, "/n", 1000)), append(conns, c)
+			}
+		}
+		st := &s.pipeline.Stats
+		await(func() bool { return s.pipeline.Crowded() == 4 || st.Outstanding.Load() == 2000 })
+		if got := st.Outstanding.Load(); got > read || read == 2000 && got < read {
+			t.Errorf("%s: %d requests have been read", lines, got)
+		}
+		release()
+		for i, call := range calls {
+			if _, err := conns[i].Wait(t.Context(), call); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 func TestRequestThrottle(t *testing.T) {
-	const most = "request_throttle_max_requests=2\nrequest_throttle_stall_time=1\n"
+	const two = "request_throttle_max_requests=2\n"
+	const most = two + "request_throttle_stall_time=1\n"
 	for _, c := range []struct {
 		name, lines   string
 		leave         bool // the client that waits closes its connection
@@ -57,6 +92,7 @@ func TestRequestThrottle(t *testing.T) {
 	}{
 		{"waits its turn", most, false, false, true},
 		{"its connection goes", most, true, true, false},
+		{"which is seen late", two + "request_throttle_stall_time=3600000", true, true, false},
 		{"and nobody looks", most + "request_stale_connection_check=false", true, false, true},
 		{"and it counts all the same", most + "request_throttle_drop_stale=false", true, false, true},
 		{"for longer than its session may be silent", most + "request_stale_latency_check=true\nminSessionTimeout=1500", false, true, false},
@@ -81,8 +117,15 @@ func TestRequestThrottle(t *testing.T) {
 			if c.leave {
 				waiting.Close()
 			}
-			if c.dropped {
+			if late := strings.HasSuffix(c.lines, "=3600000"); c.dropped && !late {
 				await(func() bool { return st.StaleDropped.Load() == 1 })
+			} else if late {
+				for range 20 { // in which it would
+					ask(t, s, "srvr")
+				}
+				if st.StaleDropped.Load() > 0 {
+					t.Error("it is looked again before the hour is over")
+				}
 			}
 			release()
 			if _, err := busy.Wait(t.Context(), last); err != nil {
@@ -97,6 +140,7 @@ func TestRequestThrottle(t *testing.T) {
 			} else if done() {
 				t.Error("a stale request was carried out")
 			}
+			await(func() bool { return st.StaleDropped.Load() == 1 || !c.dropped })
 			if c.dropped && st.Stale.Load() != 1 {
 				t.Errorf("%d were stale", st.Stale.Load())
 			}
@@ -203,19 +247,25 @@ func TestLargeRequests(t *testing.T) {
 func TestConnectionThrottle(t *testing.T) {
 	const slow = "connection_throttle_fill_time=3600000\nconnection_throttle_fill_count=1\n"
 	const weighted = "connection_throttle_weight_enabled=true\nconnection_throttle_global_session_weight=3\nconnection_throttle_renew_session_weight=2\n"
+	const hundreds = "connection_throttle_tokens=300\nconnection_throttle_fill_time=50\nconnection_throttle_weight_enabled=true\n" +
+		"connection_throttle_global_session_weight=300\nconnection_throttle_renew_session_weight=100\n"
 	const byChance = "connection_throttle_freeze_time=0\nconnection_throttle_drop_increase=0.5\nconnection_throttle_drop_decrease=0.2\n"
 	for _, c := range []struct {
 		name, lines string
-		news        []bool // sessions that are opened
-		back        bool   // the first one is resumed
-		drop        float64
+		news        []bool  // sessions that are opened
+		back        bool    // the first one is resumed
+		drop        float64 // the probability at the end
 	}{
 		{"off", "", []bool{true, true, true, true}, true, 0},
 		{"two tokens", "connection_throttle_tokens=2\n" + slow, []bool{true, true, false}, false, 0},
 		{"eight, weighted", "connection_throttle_tokens=8\n" + slow + weighted, []bool{true, true, false}, true, 0},
 		{"seven, weighted", "connection_throttle_tokens=7\n" + slow + weighted, []bool{true, true, false}, false, 0},
-		{"filled up", "connection_throttle_tokens=1\nconnection_throttle_fill_time=1\nconnection_throttle_fill_count=1000000", []bool{true}, true, 0},
+		{"filled up", "connection_throttle_tokens=1\nconnection_throttle_fill_time=1\nconnection_throttle_fill_count=1", []bool{true}, true, 0},
+		{"filled up by many", hundreds + "connection_throttle_fill_count=300", []bool{true}, true, 0},
+		{"not by one", hundreds + "connection_throttle_fill_count=1", []bool{true}, false, 0},
 		{"by chance", "connection_throttle_tokens=1\n" + slow + byChance, []bool{true, false, false}, false, 1},
+		{"by smaller chance", "connection_throttle_tokens=1\nconnection_throttle_freeze_time=0\nconnection_throttle_drop_increase=0.125\n" + slow, []bool{true, false, false}, false, 0.375},
+		{"seldom", "connection_throttle_tokens=1\n" + slow + byChance + "connection_throttle_freeze_time=3600000", []bool{true, false, false}, false, 0},
 		{"and back", "connection_throttle_tokens=1\nconnection_throttle_decrease_ratio=1\n" + slow + byChance, []bool{true, false, false}, false, 0.8},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -234,9 +284,9 @@ func TestConnectionThrottle(t *testing.T) {
 					first = conn
 				}
 			}
-			if c.name == "filled up" {
+			if strings.Contains(c.lines, "fill_time=1\n") || strings.Contains(c.lines, "fill_time=50\n") {
 				began := time.Now()
-				await(func() bool { return time.Since(began) > 2*time.Millisecond })
+				await(func() bool { return time.Since(began) > 55*time.Millisecond })
 			}
 			back, err := wire.Dial(t.Context(), s.ClientAddr(), wire.Options{SessionID: first.SessionID, Password: first.Password})
 			if (err == nil) != c.back {
@@ -245,8 +295,8 @@ func TestConnectionThrottle(t *testing.T) {
 			if err == nil {
 				back.Close()
 			}
-			if c.drop == 1 && s.clients.DropProbability() < 0.5 || c.drop == 0 && s.clients.DropProbability() != 0 {
-				t.Errorf("probability %v", s.clients.DropProbability())
+			if got := s.clients.DropProbability(); math.Abs(got-c.drop) > 1e-9 {
+				t.Errorf("probability %v, want %v", got, c.drop)
 			}
 		})
 	}

@@ -252,28 +252,6 @@ func TestSlowClient(t *testing.T) {
 	}
 }
 
-// TestBackPressure lets each client have far more outstanding than the server admits in all: everything is answered.
-func TestBackPressure(t *testing.T) {
-	s := startWith(t, "globalOutstandingLimit=10")
-	if _, err := dial(t, s, wire.Options{}).Create(t.Context(), "/n", nil, 0); err != nil {
-		t.Fatal(err)
-	}
-	var calls []*wire.Call
-	var conns []*wire.Conn
-	for range 4 {
-		c := dial(t, s, wire.Options{})
-		for range 500 {
-			calls = append(calls, c.Go(proto.OpSetData, &proto.SetDataRequest{Path: "/n", Version: -1}, nil))
-			conns = append(conns, c)
-		}
-	}
-	for i, call := range calls {
-		if _, err := conns[i].Wait(t.Context(), call); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // TestStopAnswersOrBreaks stops a server under load: what was acknowledged is there after the next start.
 func TestStopAnswersOrBreaks(t *testing.T) {
 	cfg, ctx := testConfig(t.TempDir()), t.Context()

@@ -34,6 +34,9 @@ func (p *Pipeline) waitForRoom(c *Client) {
 	p.waitWhile(crowded)
 }
 
+// Crowded returns how many clients are not read, because too many requests are outstanding.
+func (p *Pipeline) Crowded() int { return int(p.crowded.Load()) }
+
 // waitWhileLocked is waitWhile for what is guarded by p.room.
 func (p *Pipeline) waitWhileLocked(holds func() bool) {
 	p.crowded.Add(1)
