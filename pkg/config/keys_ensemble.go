@@ -61,7 +61,7 @@ var ensembleKeys = []key{
 	},
 	{
 		name: "reconfigEnabled", takes: yesNo(func(c *Config) *bool { return &c.ReconfigEnabled }), def: "false",
-		effect: "Clients may change the members; see operations.md. `false` refuses that by RECONFIGDISABLED.", test: "pkg/config.TestMembershipOutlivesTheServer",
+		effect: "Clients may change the members; see operations.md. `false` refuses that by RECONFIGDISABLED.", test: "pkg/daemon.TestReconfigAddsAndRemovesServers",
 	},
 	{
 		name: "leaderServes", takes: yesNo(func(c *Config) *bool { return &c.LeaderServes }), def: "yes",

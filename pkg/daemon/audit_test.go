@@ -40,6 +40,7 @@ func TestAuditLog(t *testing.T) {
 		},
 		func() error { _, err := c.Multi(ctx, node(proto.OpDelete, "/none", 0)); return err },
 		func() error { return c.Delete(ctx, "/none", -1) },
+		func() error { _, _, err := reconfig(ctx, c, wanted{leaving: "1"}); return err },
 		func() error { _, _, err := c.Get(ctx, "/", false); return err },
 		func() error { return c.CloseSession(ctx) },
 	} {
@@ -63,6 +64,7 @@ func TestAuditLog(t *testing.T) {
 		who + "operation=delete\tznode=/a\tresult=success",
 		who + "operation=multiOperation\tresult=failure",
 		who + "operation=delete\tznode=/none\tresult=failure",
+		who + "operation=reconfig\tresult=failure",
 		fmt.Sprintf("session=0x%x\t", uint64(c.SessionID)) + self + "operation=ephemeralZNodeDeleteOnSessionClose\tznode=/s0000000001\tresult=success",
 		self + "operation=serverStop\tresult=invoked",
 	}

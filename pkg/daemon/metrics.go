@@ -150,8 +150,8 @@ func (s *Server) registerEnsemble() {
 	}{
 		{"learners", func(st peer.Status) int64 { return int64(st.Learners) }},
 		{"synced_followers", func(st peer.Status) int64 { return int64(max(st.InSync-1, 0)) }},
-		{"synced_observers", func(st peer.Status) int64 { return int64(st.Others) }},
-		{"synced_non_voting_followers", func(peer.Status) int64 { return 0 }},
+		{"synced_observers", func(st peer.Status) int64 { return int64(st.Others - st.NonVoting) }},
+		{"synced_non_voting_followers", func(st peer.Status) int64 { return int64(st.NonVoting) }},
 		{"pending_syncs", func(st peer.Status) int64 { return int64(st.PendingSyncs) }},
 		{"leader_uptime", func(st peer.Status) int64 { return (time.Since(s.started) - st.Since).Milliseconds() }},
 		{"last_proposal_size", func(st peer.Status) int64 { return int64(st.Sizes[0]) }},

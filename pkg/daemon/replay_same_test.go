@@ -163,7 +163,7 @@ func normal(op proto.Op, b []byte) (string, error) {
 		var r proto.Stat
 		err := r.Decode(&d)
 		return statText(r), err
-	case proto.OpGetData:
+	case proto.OpGetData, proto.OpReconfig:
 		var r proto.DataReply
 		err := r.Decode(&d)
 		return fmt.Sprintf("%x %v %s", r.Data, r.Data == nil, statText(r.Stat)), err

@@ -30,7 +30,10 @@ func (c *Config) Change(joining, leaving string) (*Config, error) {
 		key, value, _ := strings.Cut(text, "=")
 		number, ok := strings.CutPrefix(strings.TrimSpace(key), "server.")
 		id, err := parseID(number)
-		if !ok || err != nil {
+		switch {
+		case ok && err != nil:
+			return nil, fmt.Errorf("ensemble: joining server %q: %w", text, ErrNoNumber)
+		case !ok:
 			return nil, fmt.Errorf("ensemble: joining server %q does not begin with server.N=", text)
 		}
 		m, err := ParseMember(id, strings.TrimSpace(value))

@@ -114,19 +114,20 @@ func (p *Peer) Serving() bool { return p.progress.serving.Load() }
 
 // Status describes a peer to an operator.
 type Status struct {
-	Role     zab.Role
-	Serving  bool
-	Since    time.Duration // when it took the role, by Config.Clock
-	Leader   ensemble.ID   // 0 = none
-	Epoch    uint32
-	Zxid     proto.Zxid // the last that is committed
-	Voters   int        // of the ensemble
-	InSync   int        // of them, while leading
-	Others   int        // learners without a vote in sync, while leading
-	Learners int        // connected, while leading
-	Sizes    [3]int     // in bytes: of the last proposal, the smallest and the largest while leading; -1 = none
-	Seen     int        // voters that there is an election link to, or that are this one
-	Stats    zab.Stats
+	Role      zab.Role
+	Serving   bool
+	Since     time.Duration // when it took the role, by Config.Clock
+	Leader    ensemble.ID   // 0 = none
+	Epoch     uint32
+	Zxid      proto.Zxid // the last that is committed
+	Voters    int        // of the ensemble
+	InSync    int        // of them, while leading
+	Others    int        // learners without a vote in sync, while leading; of them, who follow and do not observe:
+	NonVoting int
+	Learners  int    // connected, while leading
+	Sizes     [3]int // in bytes: of the last proposal, the smallest and the largest while leading; -1 = none
+	Seen      int    // voters that there is an election link to, or that are this one
+	Stats     zab.Stats
 
 	PendingSyncs int // of clients, which wait for a commit, while leading
 }
@@ -157,6 +158,7 @@ func (p *Peer) status() Status {
 		Stats: n.Stats, Sizes: p.sizes,
 	}
 	s.InSync, s.Voters, s.Others = n.Synced()
+	s.NonVoting = n.NonVoting()
 	if s.Role == zab.Leading {
 		s.Learners, s.PendingSyncs = len(p.links), n.PendingSyncs()
 		if s.Serving {

@@ -136,6 +136,20 @@ func (n *Node) Synced() (voters, of, others int) {
 	return voters, n.lead.quorum.Voters(), others
 }
 
+// NonVoting returns how many of the learners in sync that have no vote follow, rather than observe: servers that are about to be
+// added, or were removed.
+func (n *Node) NonVoting() (count int) {
+	if n.lead == nil || n.role == Standalone {
+		return 0
+	}
+	for _, x := range n.lead.learners {
+		if x.phase == synced && x.slot < 0 && !x.observer {
+			count++
+		}
+	}
+	return count
+}
+
 // fromLearner handles what one of our learners says.
 func (n *Node) fromLearner(x *learner, p Packet, ef *Effects) {
 	x.heard = n.now
