@@ -85,6 +85,8 @@ func (l *loader) identify(c *Config, lines []serverLine, alone bool) (own server
 		reason := fmt.Sprintf("this is server %d, and %s has no server.%d", id, l.listFile(), id)
 		if l.list.version > 0 {
 			reason += ": a reconfiguration has removed it"
+		} else {
+			reason += "; write the host's own number into the file, or add the line"
 		}
 		return own, true, &Error{Source: path, Reason: reason}
 	}
@@ -164,6 +166,7 @@ func (l *loader) findByAddress(path string, lines []serverLine) (serverLine, err
 	if len(unknown) > 0 {
 		reason += "; not found: " + strings.Join(unknown, ", ")
 	}
+	reason += "; write this server's number into the file, or put the server lines right"
 	return serverLine{}, &Error{Source: path, Reason: reason}
 }
 
@@ -182,7 +185,8 @@ func (l *loader) contradict(path string, own serverLine, lines []serverLine) err
 	if err != nil || len(here) != 1 {
 		return err
 	}
-	return &Error{Source: path, Reason: fmt.Sprintf("this is server %d, %v, but the host has the address of %v", own.member.ID, own, here[0])}
+	return &Error{Source: path, Reason: fmt.Sprintf("this is server %d, %v, but the host has the address of %v; no two servers may have one number: "+
+		"write %d into the file, with data of that server or none, or put the server lines right", own.member.ID, own, here[0], here[0].member.ID)}
 }
 
 // onThisHost returns the servers of which some quorum address is this host's, and the names that were not found.

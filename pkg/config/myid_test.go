@@ -30,7 +30,7 @@ func TestTheServerFindsItsLineByAddress(t *testing.T) {
 		{"by a name that a host gives itself", byName, named(local, "127.0.0.1", "10.0.0.1"), 1, ""},
 		{"while other names are not known yet", byName, named(map[string]string{"one": "10.0.0.1"}, "10.0.0.1"), 1, ""},
 		{"by one of several networks", byName + "multiAddress.enabled=true\nserver.4=four:1:2|10.1.0.4:1:2", named(names, "10.1.0.4"), 4, ""},
-		{"no line", byName, named(names, "10.0.0.9"), 0, "no server line has an address of this host"},
+		{"no line", byName, named(names, "10.0.0.9"), 0, "no server line has an address of this host; write this server's number into the file"},
 		{"no line, and a name that is not known", byName, named(nil, "10.0.0.9"), 0, "not found: one, two"},
 		{"two lines", byName, named(names, "10.0.0.1", "10.0.0.2"), 0, "several servers have an address of this host: server.1 at "},
 		{"all on one host", limits + strings.ReplaceAll("server.1=HOST:1:2\nserver.2=HOST:3:4\nserver.3=HOST:5:6", "HOST", "127.0.0.1"), named(nil, "10.0.0.1"), 0, "server.3 at "},
@@ -67,7 +67,7 @@ func TestTheServerFindsItsLineByAddress(t *testing.T) {
 func TestMyIDFile(t *testing.T) {
 	for _, c := range []struct{ name, id, text, reason string }{
 		{"of no line", "7", three, "myid: this is server 7, and "},
-		{"of no line, with one server", "7", "server.1=a:1:2", "has no server.7"},
+		{"of no line, with one server", "7", "server.1=a:1:2", "has no server.7; write the host's own number into the file"},
 		{"empty", " \n", three, "is not a number from 1 to 255"},
 		{"a word", "one", three, `"one" is not a number`},
 		{"two numbers", "1\n2\n", three, "is not a number"},
@@ -75,6 +75,7 @@ func TestMyIDFile(t *testing.T) {
 		{"256", "256", three, "is not a number from 1 to 255"},
 		{"255 with extended types", "255", "extendedTypesEnabled=true\n" + three, "is not a number from 1 to 254"},
 		{"of another host", "1", three, "zoo.cfg:4, but the host has the address of server.2 at "},
+		{"of another host, and what to do", "1", three, "no two servers may have one number: write 2 into the file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSite(t, c.text, c.id)

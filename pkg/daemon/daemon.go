@@ -7,9 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"os"
+	"os/user"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -217,12 +220,12 @@ func (s *Server) recover(fs vfs.FS) (*datadir.Recovered, error) {
 		Rand: rand.IntN, Warn: func(text string) { s.log.Warn(text) },
 	})
 	if err != nil {
-		return nil, err
+		return nil, s.advise(err)
 	}
 	begun := time.Now()
 	rec, err := dir.Load()
 	if err != nil {
-		return nil, errors.Join(err, dir.Close())
+		return nil, errors.Join(s.advise(err), dir.Close())
 	}
 	s.stats.loaded(rec, time.Since(begun))
 	for _, w := range rec.Warnings {
@@ -235,6 +238,22 @@ func (s *Server) recover(fs vfs.FS) (*datadir.Recovered, error) {
 	s.log.Info("recovered", "zxid", rec.Last, "znodes", rec.Tree.NodeCount(), "took", time.Since(s.started))
 	s.dir = dir
 	return rec, nil
+}
+
+// advise adds to an error of files that are another user's what to do.
+func (s *Server) advise(err error) error {
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	name := strconv.Itoa(os.Geteuid())
+	if u, err := user.LookupId(name); err == nil {
+		name = u.Username
+	}
+	dirs := s.cfg.DataDir
+	if s.cfg.DataLogDir != "" && s.cfg.DataLogDir != dirs {
+		dirs += " " + s.cfg.DataLogDir
+	}
+	return fmt.Errorf("%w: if the files are this server's, chown -R %s %s", err, name, dirs)
 }
 
 // errEmptied says that a server has nothing of what it must have promised before.

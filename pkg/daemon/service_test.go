@@ -3,16 +3,20 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/zabd/zabd/pkg/config"
 	"github.com/zabd/zabd/pkg/datadir"
+	"github.com/zabd/zabd/pkg/exit"
 	"github.com/zabd/zabd/pkg/systemd"
 	"github.com/zabd/zabd/pkg/vfs"
 	"github.com/zabd/zabd/pkg/wire"
@@ -210,4 +214,23 @@ type lines chan string
 func (l lines) Write(b []byte) (int, error) {
 	l <- string(b)
 	return len(b), nil
+}
+
+// deniedFS lets nobody into its directories.
+type deniedFS struct{ vfs.FS }
+
+func (deniedFS) Lock(name string) (io.Closer, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
+}
+
+// TestFilesOfAnotherUser: the server says whose they have to be, and for which directories.
+func TestFilesOfAnotherUser(t *testing.T) {
+	t.Parallel()
+	o, cfg := quiet(), testConfig("/data")
+	cfg.DataLogDir, o.FS = "/log", deniedFS{vfs.NewMem(1)}
+	_, err := Start(t.Context(), cfg, o)
+	if err == nil || exitCode(err) != exit.Foreign || !strings.Contains(err.Error(), "/version-2/") ||
+		!regexp.MustCompile(`: permission denied: if the files are this server's, chown -R [a-z0-9_-]+ /data /log$`).MatchString(err.Error()) {
+		t.Errorf("Start = %v, exit code %d", err, exitCode(err))
+	}
 }

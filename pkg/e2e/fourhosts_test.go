@@ -25,6 +25,7 @@ func TestFaultsOfFourHosts(t *testing.T) {
 	}{
 		{"install", installOnAll},
 		{"started in turn", startInTurn},
+		{"a number that another host has", duplicateMyID},
 		{"a quorum that has lost its data", lostHistory},
 		{"the leader's host unplugged", unplugged},
 		{"a leader that is frozen", frozen},
@@ -113,6 +114,26 @@ func startInTurn(t *testing.T, s *site) {
 		s.hosts[n].shows(pattern)
 		s.hosts[n].explains("Subject: The ensemble has a leader, and this server serves clients")
 	}
+}
+
+// duplicateMyID: a server with another one's number does not start, says what to do, and the others do not notice it.
+func duplicateMyID(t *testing.T, s *site) {
+	h := s.hosts[3]
+	h.do("systemctl", "stop", "zabd")
+	h.do("sh", "-c", "echo 3 > /var/lib/zabd/myid")
+	if out, err := h.try("systemctl", "start", "zabd"); err == nil {
+		t.Errorf("it starts: %s", out)
+	}
+	h.says("systemctl status --no-pager --lines=0 zabd", "/var/lib/zabd/myid: this is server 3,", "but the host has the address of server.4 at",
+		"no two servers may have one number: write 4 into the file")
+	h.explains("Subject: zabd does not know which server of the ensemble this is")
+	if got := h.show("zabd", "ExecMainStatus"); got != "78" {
+		t.Errorf("exit code %s", got)
+	}
+	s.hosts[2].shows("leader, epoch 1, zxid 0x[0-9a-f]+, 3/4 voters in sync")
+	h.do("sh", "-c", "echo 4 > /var/lib/zabd/myid")
+	h.do("systemctl", "start", "zabd")
+	s.hosts[2].shows("leader, epoch 1, zxid 0x[0-9a-f]+, 4/4 voters in sync")
 }
 
 // lostHistory: a quorum begins anew beside a server that remembers. That one says so, and takes their history at its next start.

@@ -9,8 +9,12 @@ import (
 	"time"
 )
 
-// membersStay: an inventory that would give a server another number, or replace two voters at once, stops every playbook.
+// membersStay: an inventory that would give a server another number, or replace two voters at once, stops every playbook; so does
+// a host that has another one's number.
 func membersStay(t *testing.T, s *site) {
+	s.hosts[3].do("sh", "-c", "echo 3 > /var/lib/zabd/myid")
+	s.refused(s.four(), "provision.yml", "/var/lib/zabd/myid says that zk4 is server 3, and the inventory that it is 4. A server keeps its number")
+	s.hosts[3].do("sh", "-c", "echo 4 > /var/lib/zabd/myid")
 	s.refused(strings.ReplaceAll(s.four(), "zabd_id: 4", "zabd_id: 5"), "provision.yml", "A server keeps its number")
 	two := strings.ReplaceAll(s.four(), "zabd_id: 3", "zabd_address: 10.77.0.93, zabd_id: 3")
 	two = strings.ReplaceAll(two, "zabd_id: 4", "zabd_address: 10.77.0.94, zabd_id: 4")
