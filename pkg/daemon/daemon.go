@@ -393,7 +393,7 @@ func (s *Server) close(ctx context.Context) error {
 	go func() {
 		defer close(done)
 		close(s.quit)
-		s.clients.StopAccepting()
+		s.clients.Retire()
 		s.admin.close()
 		s.pipeline.Stop()
 		s.clients.Close()

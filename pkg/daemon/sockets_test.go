@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -130,6 +131,45 @@ func TestWhoComesWhileAServerEnds(t *testing.T) {
 	o.Listeners = []net.Listener{port(nil)}
 	start(t, cfg, o)
 	shake(t, late)
+}
+
+// TestWhoAsksWhileAServerEnds still gets a session; it is there when the next server has started.
+func TestWhoAsksWhileAServerEnds(t *testing.T) {
+	t.Parallel()
+	port, cfg, o, disk := hold(t), testConfig("/data"), quiet(), vfs.NewMem(1)
+	stored, ends := make(chan struct{}), make(chan struct{})
+	o.FS, o.Listeners = disk, []net.Listener{port(sync.OnceFunc(func() { close(ends) }))}
+	s := start(t, cfg, o)
+	dial(t, s, wire.Options{})
+	storing := sync.OnceFunc(func() { close(stored); <-ends })
+	disk.SetFault(func(op vfs.Op) error {
+		if op.Kind == "sync" {
+			storing()
+		}
+		return nil
+	})
+	asked := make(chan *wire.Conn)
+	go func() {
+		c, err := wire.Dial(t.Context(), s.ClientAddr(), wire.Options{})
+		if err != nil {
+			t.Error(err)
+		}
+		asked <- c
+	}()
+	<-stored
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c := <-asked
+	if c == nil {
+		return
+	}
+	c.Close()
+	o.Listeners = []net.Listener{port(nil)}
+	again := start(t, cfg, o)
+	if back := dial(t, again, wire.Options{SessionID: c.SessionID, Password: c.Password}); back.SessionID != c.SessionID {
+		t.Errorf("session %x is %x now", c.SessionID, back.SessionID)
+	}
 }
 
 // endFS ends something as soon as a file is opened.

@@ -109,7 +109,7 @@ func (x *lone) setUp(t *testing.T) {
 // configure starts zabd with its log on the disk that is disturbed.
 func (x *lone) configure() {
 	x.h.do("chown", "zabd:zabd", "/srv/log")
-	x.h.write("/etc/zabd/zoo.cfg", x.h.read("/etc/zabd/zoo.cfg")+"dataLogDir=/srv/log\npreAllocSize=1024\nfsync.warningthresholdms=200\n")
+	x.h.write("/etc/zabd/zoo.cfg", x.h.read("/etc/zabd/zoo.cfg")+"dataLogDir=/srv/log\npreAllocSize=1024\nfsync.warningthresholdms=200\nmaxClientCnxns=0\n")
 	x.h.dropIn("test", "ReadWritePaths=/srv/log\n")
 	x.h.do("systemctl", "start", "zabd")
 }

@@ -158,8 +158,8 @@ func (p *Pipeline) Expiring(id int64) {
 	}
 }
 
-// Open asks for a new session for c, which was admitted, and waits until it exists. The answer is sent when its txn is
-// applied. False: the term is over before that, and the connection is to be closed.
+// Open asks for a new session for c, which was admitted, and waits until it exists and the answer, which leaves when its txn is
+// applied, is sent: the server may be about to end. False: the term is over before that, and the connection is to be closed.
 func (p *Pipeline) Open(c *Client, timeout time.Duration) bool {
 	s := p.claim(c.term, p.newID(), timeout)
 	if s == nil {
@@ -185,7 +185,12 @@ func (p *Pipeline) Open(c *Client, timeout time.Duration) bool {
 	}
 	p.Stats.Ops.count(proto.OpCreateSession, 1)
 	p.submit(c.term, []*proto.Request{req})
-	return p.answered(c)
+	if !p.answered(c) {
+		return false
+	}
+	c.flush()
+	c.out.waitSent()
+	return true
 }
 
 // newID returns a session id that is not in use.

@@ -128,6 +128,7 @@ func (s *Server) admit(tc *net.TCPConn) bool {
 		return false
 	}
 	s.conns[c] = struct{}{}
+	s.greeting++
 	s.byAddr[c.ip]++
 	s.cfg.Pipeline.Stats.Connections.Add(1)
 	s.done.Add(1)

@@ -87,6 +87,7 @@ func (c *conn) serve() {
 	c.in.raw, c.in.pool, c.in.may = c.raw, &c.srv.buffers, c.srv.mayTake
 	defer c.in.drop()
 	err := c.handshake()
+	c.srv.greeted()
 	client := c.client.Load()
 	if client == nil {
 		c.report(err)

@@ -43,6 +43,8 @@ type Server struct {
 	mu        sync.Mutex // guards what follows
 	conns     map[*conn]struct{}
 	byAddr    map[string]int
+	greeting  int           // handshakes that have not ended
+	met       chan struct{} // closed when there are none; nil = nobody waits for that
 	listeners []net.Listener
 	closed    bool
 	quit      chan struct{} // closed with it
@@ -99,9 +101,45 @@ func (s *Server) release(c *conn) {
 	s.cfg.Pipeline.Stats.Connections.Add(-1)
 }
 
-// StopAccepting lets nobody in any more; those who are connected are served until Close. Where others hold the ports as well,
-// as zabd.socket does, who comes later waits there for the next server.
-func (s *Server) StopAccepting() {
+// Who has been let in and has not said what he wants has this long for it when the server ends.
+const lastWord = 100 * time.Millisecond
+
+// Retire lets nobody in any more, and waits until those who want a session have their answer, at most a second. All who are connected
+// are served until Close. Where others hold the ports as well, as zabd.socket does, who comes later waits there for the next server.
+func (s *Server) Retire() {
+	s.closeListeners()
+	met := make(chan struct{})
+	s.mu.Lock()
+	if s.greeting > 0 {
+		s.met = met
+	} else {
+		close(met)
+	}
+	for c := range s.conns {
+		if c.client.Load() == nil {
+			_ = c.tcp.SetReadDeadline(time.Now().Add(lastWord))
+		}
+	}
+	s.mu.Unlock()
+	patience := time.NewTimer(doorPatience)
+	defer patience.Stop()
+	select {
+	case <-met:
+	case <-patience.C:
+	}
+}
+
+// greeted tells that a handshake has ended, one way or the other.
+func (s *Server) greeted() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.greeting--; s.greeting == 0 && s.met != nil {
+		close(s.met)
+		s.met = nil
+	}
+}
+
+func (s *Server) closeListeners() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.listeners {
@@ -111,7 +149,7 @@ func (s *Server) StopAccepting() {
 
 // Close stops accepting, closes every connection and waits until nobody is served any more.
 func (s *Server) Close() {
-	s.StopAccepting()
+	s.closeListeners()
 	s.mu.Lock()
 	if !s.closed {
 		s.closed = true
