@@ -26,13 +26,15 @@ type Admin struct {
 	MetricsClass string // of ZooKeeper; see PrometheusEnabled
 	MetricsHost  string
 	MetricsPort  int
+	// MetricsTurn is how long the percentiles on /metrics look back, at least; at most twice as long.
+	MetricsTurn time.Duration
 }
 
 func defaultAdmin() Admin {
 	return Admin{
 		AdminAddress: "127.0.0.1", AdminPort: 8080, AdminIdleTimeout: 30 * time.Second, AdminCommandURL: "/commands",
 		AdminSnapshotEnabled: true, AdminRestoreEnabled: true, AdminRateLimit: 5 * time.Minute,
-		MetricsClass: usualMetricsClass, MetricsHost: "127.0.0.1", MetricsPort: 7000,
+		MetricsClass: usualMetricsClass, MetricsHost: "127.0.0.1", MetricsPort: 7000, MetricsTurn: time.Minute,
 	}
 }
 

@@ -6,9 +6,9 @@ import (
 )
 
 const (
-	adminServer = "the HTTP server of administration"
-	metricsPort = "a port for metrics"
-	noJVM       = "there is no Java virtual machine"
+	adminHTTPS   = "TLS for the commands"
+	metricsHTTPS = "TLS for the metrics"
+	noJVM        = "there is no Java virtual machine"
 )
 
 var adminKeys = []key{
@@ -75,12 +75,19 @@ var adminKeys = []key{
 		name: "metricsProvider.httpPort", takes: number(func(c *Config) *int { return &c.MetricsPort }, 0, math.MaxUint16), def: "7000",
 		effect: "The port of that; 0 = any that is free.", test: "pkg/daemon.TestAddressesOfPorts",
 	},
-	laterMetrics("metricsProvider.httpsPort", "-1"),
+	{
+		name: "metricsProvider.httpsPort", takes: later(metricsHTTPS, "-1"), def: "-1",
+		effect: "Not opened in this release; alone, without a metricsProvider.httpPort, it refuses the start rather than serve in the clear.",
+		test:   "pkg/config.TestNoPlainPortInPlaceOfASecureOne",
+	},
 	{name: "metricsProvider.exportJvmInfo", def: "true", idle: noJVM},
 	{name: "metricsProvider.workerShutdownTimeoutMs", def: "1000", idle: "a setting of a Java class"},
 	{name: "metricsProvider.numWorkerThreads", def: "1", idle: "a setting of a Java class, deprecated there"},
 	{name: "metricsProvider.maxQueueSize", def: "1000000", idle: "a setting of a Java class, deprecated there"},
-	laterMetrics("metricsProvider.prometheusMetricsSummaryRotateIntervalSeconds", "60"),
+	{
+		name: "metricsProvider.prometheusMetricsSummaryRotateIntervalSeconds", takes: durations("s", time.Second, func(c *Config) *time.Duration { return &c.MetricsTurn }, 1), def: "60",
+		effect: "The percentiles on /metrics are of so many seconds, up to twice as many; those of mntr are of all.", test: "pkg/daemon.TestPercentilesAreOfLate",
+	},
 	laterMetrics("metricsProvider.ssl.keyStore.location", ""), laterMetrics("metricsProvider.ssl.keyStore.password", ""),
 	laterMetrics("metricsProvider.ssl.keyStore.type", ""), laterMetrics("metricsProvider.ssl.trustStore.location", ""),
 	laterMetrics("metricsProvider.ssl.trustStore.password", ""), laterMetrics("metricsProvider.ssl.trustStore.type", ""),
@@ -113,14 +120,14 @@ var adminKeys = []key{
 
 func laterHTTP(name, def string) key {
 	return key{
-		name: name, takes: later(adminServer, def), def: def,
-		effect: "A detail of an HTTP server that is not in this release.", test: "pkg/config.TestKeysOfLaterReleases",
+		name: name, takes: later(adminHTTPS, def), def: def,
+		effect: "The commands are served in the clear in this release, where they are.", test: "pkg/config.TestKeysOfLaterReleases",
 	}
 }
 
 func laterMetrics(name, def string) key {
 	return key{
-		name: name, takes: later(metricsPort, def), def: def,
-		effect: "A detail of a port that is not in this release.", test: "pkg/config.TestKeysOfLaterReleases",
+		name: name, takes: later(metricsHTTPS, def), def: def,
+		effect: "The metrics are served in the clear in this release, where they are.", test: "pkg/config.TestKeysOfLaterReleases",
 	}
 }

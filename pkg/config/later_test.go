@@ -88,7 +88,6 @@ ssl.quorum.handshakeDetectionTimeoutMillis=1
 admin.portUnification=true
 admin.needClientAuth=true
 metricsProvider.httpsPort=7002
-metricsProvider.prometheusMetricsSummaryRotateIntervalSeconds=1
 metricsProvider.ssl.keyStore.location=x
 metricsProvider.ssl.keyStore.password=x
 metricsProvider.ssl.keyStore.type=x
@@ -139,5 +138,14 @@ func TestNoPlainPortInPlaceOfASecureOne(t *testing.T) {
 	_, warnings, err := Load(write(t, "dataDir=/d\nclientPort=2181\nsecureClientPort=2281"), nil, nil)
 	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "secureClientPort has no effect") {
 		t.Errorf("beside another: %q, %v", warnings, err)
+	}
+	const metrics = "dataDir=/d\nmetricsProvider.className=PrometheusMetricsProvider\n"
+	_, _, err = Load(write(t, metrics+"metricsProvider.httpsPort=7001"), nil, nil)
+	if err == nil || !strings.Contains(err.Error(), ":3: metricsProvider.httpsPort: this release has no TLS") {
+		t.Errorf("metrics alone: %v", err)
+	}
+	_, warnings, err = Load(write(t, metrics+"metricsProvider.httpsPort=7001\nmetricsProvider.httpPort=7000"), nil, nil)
+	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "metricsProvider.httpsPort has no effect") {
+		t.Errorf("metrics beside another port: %q, %v", warnings, err)
 	}
 }

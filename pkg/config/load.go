@@ -25,7 +25,10 @@ const (
 // longestLimit bounds the limits in ticks: ZooKeeper counts their milliseconds in 32 bits.
 const longestLimit = math.MaxInt32 * time.Millisecond
 
-const noPlainPort = "this release has no TLS, and without a clientPort there would be one in the clear"
+const (
+	noPlainPort    = "this release has no TLS, and without a clientPort there would be one in the clear"
+	noPlainMetrics = "this release has no TLS, and without a metricsProvider.httpPort they would be served in the clear"
+)
 
 // origin is where a key's value comes from, and the key as it is written there.
 type origin struct{ source, key string }
@@ -175,6 +178,8 @@ func (l *loader) check(c *Config) error {
 		return l.bad("dataDir", "is not set")
 	case l.isSet("secureClientPort") && !l.isSet("clientPort"):
 		return l.bad("secureClientPort", noPlainPort)
+	case c.PrometheusEnabled() && l.asks("metricsProvider.httpsPort") && !l.isSet("metricsProvider.httpPort"):
+		return l.bad("metricsProvider.httpsPort", noPlainMetrics)
 	case c.EnforceAuth && len(c.EnforceAuthSchemes) == 0:
 		return l.bad("enforce.auth.enabled", "needs enforce.auth.schemes")
 	case c.MinSessionTimeout > c.MaxSessionTimeout:
@@ -224,6 +229,11 @@ func expand(value string) (string, error) {
 func (l *loader) isSet(key string) bool {
 	_, ok := l.from[canonical(key)]
 	return ok
+}
+
+// asks tells whether a key of a port has a value that opens it.
+func (l *loader) asks(key string) bool {
+	return l.isSet(key) && !slices.Contains([]string{"", "-1"}, strings.TrimSpace(l.values.GetString(canonical(key))))
 }
 
 // bad returns the error that a key's value makes; a key that is not set is the file's.

@@ -157,6 +157,7 @@ func (s *Server) start(ctx context.Context, o *Options) error {
 	s.clients.Take(waiting)
 	s.goBackground(s.purgeLoop)
 	s.goBackground(s.memoryLoop)
+	s.goBackground(s.metricsLoop)
 	s.goBackground(s.clientPortLoop)
 	return nil
 }

@@ -42,7 +42,6 @@ var absent = []struct{ why, names string }{
 	{"every request of a learner goes the same way", `requests_not_forwarded_to_commit_processor
 		skip_learner_request_to_next_processor_count`},
 	{"an unrecoverable error ends the process, which its exit code tells", "unrecoverable_error_count"},
-	{"leader.maxTimeToWaitForEpoch does not make a leader quit in this release", "quit_leading_due_to_disloyal_voter"},
 	{"a text of mntr of an observer of an observer master", "observer_master_id"},
 }
 
@@ -196,8 +195,8 @@ const manualHead = `# Metrics
 This file is made by ` + "`go generate ./pkg/daemon`" + `: every metric, what moves it, and the test in which it does. The names, kinds and
 units are ZooKeeper's: times are milliseconds. mntr prints them behind zk_, the admin command monitor and /metrics as they stand. A
 summary is avg_, min_, max_, cnt_ and sum_, with percentiles p50_, p95_, p99_ and p999_ as well; one that belongs to a set has
-its key, a server's id or the first name of a path, between that and its name (/metrics: the label key). go_* and process_*
-are on /metrics alone.
+its key, a server's id or the first name of a path, between that and its name (/metrics: the label key). The percentiles on
+/metrics are of late: see metricsProvider.prometheusMetricsSummaryRotateIntervalSeconds. go_* and process_* are on /metrics alone.
 
 | name | kind | moved when | shown by |
 | --- | --- | --- | --- |

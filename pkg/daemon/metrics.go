@@ -172,3 +172,17 @@ func (s *Server) registerLeader() {
 	r.Counter("revalidate_count", s.ofPeer(func(st peer.Status) int64 { return st.Stats.Revalidated }))
 	r.Counter("stale_sessions_expired", s.ofPeer(func(st peer.Status) int64 { return st.Stats.Expired }))
 }
+
+// metricsLoop turns the window of the percentiles on /metrics.
+func (s *Server) metricsLoop() {
+	t := time.NewTicker(s.cfg.MetricsTurn)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			s.registry.Turn()
+		case <-s.quit:
+			return
+		}
+	}
+}

@@ -350,6 +350,7 @@ var elsewhere = map[string]struct{ test, says string }{
 	"stale_requests":                     {"pkg/daemon.TestRequestThrottle", "st.Stale.Load()"},
 	"stale_requests_dropped":             {"pkg/daemon.TestRequestThrottle", "st.StaleDropped.Load()"},
 	"synced_non_voting_followers":        {"pkg/daemon.TestReconfigAddsAndRemovesServers", "synced_non_voting_followers"},
+	"quit_leading_due_to_disloyal_voter": {"pkg/daemon.TestALeaderWithoutAQuorumGivesUp", "quit_leading_due_to_disloyal_voter"},
 	"pending_syncs":                      {"pkg/zab.TestPendingSyncs", "PendingSyncs()"},
 	"audit_written_count":                {"pkg/audit.TestFullQueueIsSaid", "Stats.Written"},
 	"audit_lost_count":                   {"pkg/audit.TestFullQueueIsSaid", "Stats.Lost"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -146,14 +147,27 @@ func TestALeaderWithoutAQuorumGivesUp(t *testing.T) {
 		for s.peer.Role() == zab.Leading {
 			<-s.changed
 		}
-		least, took := 20*second, time.Since(begun)
+		least, quits, took := 20*second, "0", time.Since(begun)
 		if strings.Contains(want, "4s") {
-			least = 4 * second
+			least, quits = 4*second, "1"
+		}
+		if got := valueOf(s, "quit_leading_due_to_disloyal_voter"); got != quits {
+			t.Errorf("it has quit %s times, want %s", got, quits)
 		}
 		if text := g.out.String(); took < least || took > least+second || !strings.Contains(text, want) {
 			t.Errorf("it gives up after %v, want %v:\n%s", took, least, text)
 		}
 	})
+}
+
+// valueOf returns a metric as mntr prints it.
+func valueOf(s *Server, name string) string {
+	for _, v := range s.registry.Values() {
+		if v.Name == name {
+			return v.Text
+		}
+	}
+	return "nothing"
 }
 
 // TestSilenceEndsAnEnsemble cuts the network between a leader and its follower, which nobody is told.
@@ -249,6 +263,25 @@ func TestPortsOfTheEnsembleAreTriedAgain(t *testing.T) {
 		var bind *BindError
 		if !errors.As(err, &bind) || time.Since(begun) != want {
 			t.Errorf("Start() = %v after %v, want %v", err, time.Since(begun), want)
+		}
+	})
+}
+
+// TestPercentilesAreOfLate: what was long ago does not count on /metrics.
+func TestPercentilesAreOfLate(t *testing.T) {
+	const key = "metricsProvider.prometheusMetricsSummaryRotateIntervalSeconds="
+	onStage(t, map[string]string{key + "60": "1", key + "600": "512"}, func(t *testing.T, g *stage, lines string, want string) {
+		s := g.start(1, lines)
+		deficit := &s.clients.Stats.Deficit
+		deficit.ObserveN(512, 10)
+		<-time.After(3 * time.Minute)
+		deficit.ObserveN(1, 3)
+		w := httptest.NewRecorder()
+		s.registry.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+		for _, line := range []string{`connection_token_deficit{quantile="0.5"} ` + want + "\n", "connection_token_deficit_count 13\n"} {
+			if !strings.Contains(w.Body.String(), line) {
+				t.Errorf("there is no %s", line)
+			}
 		}
 	})
 }

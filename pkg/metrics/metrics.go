@@ -43,7 +43,11 @@ type Summary struct {
 	sum, most atomic.Int64
 	least     atomic.Int64 // plus one; 0 = no value yet
 	buckets   [buckets]atomic.Int64
+	turned    atomic.Pointer[window]
 }
+
+// A window is what a Summary had at the last two turns.
+type window struct{ before, last *State }
 
 // Observe adds one value.
 func (s *Summary) Observe(v int64) { s.ObserveN(v, 1) }
@@ -119,7 +123,30 @@ func (s *State) Quantile(q float64) int64 {
 	return 0
 }
 
+// turn begins another part of the time that recent looks back on.
+func (s *Summary) turn() {
+	w := &window{before: &State{}, last: s.State()}
+	if old := s.turned.Load(); old != nil {
+		w.before = old.last
+	}
+	s.turned.Store(w)
+}
+
+// recent returns what has been added since the last turn but one; its sum, least and largest value are those of all.
+func (s *Summary) recent() *State {
+	st := s.State()
+	if w := s.turned.Load(); w != nil {
+		st.Count = 0
+		for i := range st.counts {
+			st.counts[i] = max(st.counts[i]-w.before.counts[i], 0)
+			st.Count += st.counts[i]
+		}
+	}
+	return st
+}
+
 func (s *Summary) reset() {
+	s.turned.Store(nil)
 	for i := range s.buckets {
 		s.buckets[i].Store(0)
 	}

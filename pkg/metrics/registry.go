@@ -152,6 +152,18 @@ func (r *Registry) Reset() {
 	}
 }
 
+// Turn lets the percentiles of /metrics be of what has come since the last call but one. Those of Values are of all.
+func (r *Registry) Turn() {
+	for _, m := range r.metrics {
+		switch {
+		case m.sum != nil:
+			m.sum.turn()
+		case m.set != nil:
+			m.set.each(func(_ string, s *Summary) { s.turn() })
+		}
+	}
+}
+
 // A Name is one metric and its kind.
 type Name struct {
 	Name string
@@ -291,14 +303,14 @@ func describe(m *metric, labels ...string) *prometheus.Desc {
 
 // summary returns the quantiles that ZooKeeper exports.
 func (m *metric) summary(desc *prometheus.Desc, sum *Summary, labels ...string) prometheus.Metric {
-	s := sum.State()
+	s, recent := sum.State(), sum.recent()
 	shown := []float64{0.5}
 	if m.kind == KindAdvanced || m.kind == KindAdvancedSet {
 		shown = []float64{0.5, 0.9, 0.99}
 	}
 	quantiles := make(map[float64]float64, len(shown))
 	for _, q := range shown {
-		quantiles[q] = float64(s.Quantile(q))
+		quantiles[q] = float64(recent.Quantile(q))
 	}
 	return prometheus.MustNewConstSummary(desc, uint64(s.Count), float64(s.Sum), quantiles, labels...)
 }

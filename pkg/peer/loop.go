@@ -38,6 +38,7 @@ type turnState struct {
 	awayFrom  time.Duration     // since when clients are not served
 	replaced  chan<- proto.Zxid // who waits for a tree to be replaced; nil if nobody does
 	differed  int               // learners that got a difference, as it is counted
+	disloyal  int               // leaderships that nobody agreed with, likewise
 }
 
 const neverYet zab.Role = -1 // before anything was told

@@ -14,6 +14,7 @@ import (
 // Stats counts what a peer goes through, besides zab.Stats. The tags are ZooKeeper's names; times are in milliseconds.
 type Stats struct {
 	Lookings          metrics.Counter `metric:"looking_count"`
+	Disloyal          metrics.Counter `metric:"quit_leading_due_to_disloyal_voter"`
 	ElectionTime      metrics.Summary `metric:"election_time"`
 	FollowerSync      metrics.Summary `metric:"follower_sync_time"` // from the leader's election until clients are served
 	ObserverSync      metrics.Summary `metric:"observer_sync_time"`

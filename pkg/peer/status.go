@@ -81,6 +81,8 @@ func (p *Peer) changeRole(role zab.Role) {
 	}
 	if role == zab.Looking {
 		p.stats.Lookings.Add(1)
+		p.stats.Disloyal.Add(int64(p.node.Stats.Disloyal - p.disloyal))
+		p.disloyal = p.node.Stats.Disloyal
 		p.sizes, p.proposals = noSizes, proposals{}
 	}
 	p.since = p.now

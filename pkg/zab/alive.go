@@ -41,6 +41,7 @@ func (n *Node) turn(ef *Effects) {
 		return
 	}
 	if limit := n.cfg.EpochLimit; limit > 0 && !l.agreedOn && n.now-l.began > limit {
+		n.Stats.Disloyal++
 		n.leave(ef, "no quorum has agreed on an epoch within %v", limit)
 		return
 	}

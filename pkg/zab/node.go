@@ -131,6 +131,7 @@ type Stats struct {
 	SessionsMoved  int
 	Refused        int // learners turned away
 	Dropped        int // learners that were too slow
+	Disloyal       int // leaderships that no quorum has agreed with in time
 	Proposals      int64
 	Commits        int64
 	Revalidated    int64 // times that a learner has asked whether a session lives
