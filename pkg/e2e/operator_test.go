@@ -18,6 +18,36 @@ import (
 
 const repository = "../../dist/repo" // of make repo
 
+// manual returns the commands of the README's section Install: those that install, and those that configure and start.
+func manual(t *testing.T) (install, start []string) {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## Install\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var commands []string
+	for line := range strings.Lines(section) {
+		if command, ok := strings.CutPrefix(line, "    "); ok {
+			commands = append(commands, strings.TrimSpace(command))
+		}
+	}
+	last := slices.Index(commands, "apt-get install -y zabd")
+	if last < 0 {
+		t.Fatalf("README.md does not install zabd: %q", commands)
+	}
+	return commands[:last+1], commands[last+1:]
+}
+
+// obey runs commands as they stand in a manual.
+func (h *host) obey(commands []string) {
+	h.t.Helper()
+	for _, command := range commands {
+		h.do("sh", "-c", command)
+	}
+}
+
 // installFromRepository has apt install the package from the signed repository, of which the host has a copy.
 func installFromRepository(t *testing.T, h *host) {
 	if _, err := os.Stat(repository + "/apt/dists/stable/InRelease"); err != nil {
@@ -27,9 +57,8 @@ func installFromRepository(t *testing.T, h *host) {
 		t.Fatal(err)
 	}
 	h.do("rm", "-f", "/etc/apt/sources.list") // nothing is fetched from elsewhere
-	h.do("sh", "-c", `echo "deb [signed-by=/srv/zabd/zabd.asc] file:/srv/zabd/apt stable main" > /etc/apt/sources.list.d/zabd.list`)
-	h.do("apt-get", "update")
-	h.do("apt-get", "install", "-y", "zabd")
+	install, _ := manual(t)
+	h.obey(install)
 	for _, path := range []string{"/usr/share/bash-completion/completions/zabctl", "/etc/default/zabd", "/usr/lib/firewalld/services/zabd.xml", "/etc/ufw/applications.d/zabd"} {
 		if _, err := os.Stat(h.root + path); err != nil {
 			t.Error(err)
@@ -164,20 +193,20 @@ func refusals(t *testing.T, h *host) {
 			"the socket disagrees", "clientPort=2182\n", nil, nil, "78",
 			[]string{"it is :2182 here, and zabd.socket has opened [::]:2181", "systemctl edit zabd.socket"},
 		},
-		{"no myid", ensemble, nil, nil, "78", []string{"/var/lib/zabd/myid: is not there"}},
+		{"no myid", ensemble, nil, nil, "78", []string{"/var/lib/zabd/myid: is not there", "write this server's number into the file"}},
 		{
 			"another server's myid", ensemble,
 			[]string{"sh", "-c", "echo 7 > /var/lib/zabd/myid"},
 			[]string{"rm", "/var/lib/zabd/myid"},
 			"78",
-			[]string{"this is server 7, and /etc/zabd/zoo.cfg has no server.7"},
+			[]string{"this is server 7, and /etc/zabd/zoo.cfg has no server.7; write the host's own number into the file"},
 		},
 		{
 			"a foreign directory", "",
 			[]string{"chown", "root:root", "/var/lib/zabd/version-2"},
 			[]string{"chown", "zabd:zabd", "/var/lib/zabd/version-2"},
 			"72",
-			[]string{"/var/lib/zabd/version-2"},
+			[]string{"/var/lib/zabd/version-2", "permission denied: if the files are this server's, chown -R zabd /var/lib/zabd"},
 		},
 	} {
 		if x.spoil != nil {
