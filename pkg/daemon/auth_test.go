@@ -218,3 +218,22 @@ func TestSkipACL(t *testing.T) {
 		t.Errorf("no list: %v", err)
 	}
 }
+
+// TestSASLIsAnsweredByNoToken, as where ZooKeeper is not set up for it: a client then goes on without. What is no token ends
+// the connection.
+func TestSASLIsAnsweredByNoToken(t *testing.T) {
+	s := configured(t, t.TempDir(), "")
+	c := dial(t, s, wire.Options{})
+	for _, token := range []string{"", "some token"} {
+		reply := proto.TokenRecord{Token: []byte("none yet")}
+		if _, err := c.Call(t.Context(), proto.OpSasl, &proto.TokenRecord{Token: []byte(token)}, &reply); err != nil || len(reply.Token) > 0 {
+			t.Errorf("%q is answered by %q, %v", token, reply.Token, err)
+		}
+	}
+	if err := c.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Call(t.Context(), proto.OpSasl, &proto.TokenRecord{}, nil); !errors.Is(err, io.EOF) {
+		t.Errorf("no token: %v", err)
+	}
+}
