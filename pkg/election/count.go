@@ -45,6 +45,9 @@ func better(a, b Vote) bool {
 func (e *Election) count(now time.Duration, from ensemble.ID, n Notification, ef *Effects) {
 	slot, voter := e.who.Slot(from)
 	if !voter || !e.who.IsVoter(n.Leader) {
+		if voter && e.who.Next != nil && n.State == Looking && n.Round > e.round && e.initial.Zxid != notLogged {
+			e.begin(now, n.Round, e.initial, ef) // it stood before, and does not any more: see stand
+		}
 		return
 	}
 	if e.waiting && n.Round != e.round && !better(n.Vote, e.proposal) {

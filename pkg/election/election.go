@@ -83,13 +83,15 @@ type Election struct {
 	Options
 	who   *ensemble.Electorate // the voters of the active membership, and of the next
 	text  string               // the active membership
-	voter bool                 // whether we stand for election: a voter of the active membership does
+	voter bool                 // whether we are one of the active membership
 	peers map[ensemble.ID]*peer
 
 	state    State
 	begun    bool // Look has been called
 	round    int64
 	vote     Vote // of the last election; before the first one is decided, for ourselves
+	own      Vote // for ourselves, with what our log has
+	tries    int  // elections, and long waits in one, since a leader was last established
 	initial  Vote // what we stand for in this election
 	proposal Vote // the best so far
 	votes    []ballot
@@ -116,7 +118,6 @@ func New(o Options) *Election {
 func (e *Election) setMembers(active, next *ensemble.Config) {
 	e.who = ensemble.NewElectorate(active, next)
 	e.Members, e.Next = active, e.who.Next
-	// Who votes by the next membership alone does not stand: those who have not seen that would not know it.
 	e.text, e.voter, e.waiting = active.Text(), active.IsVoter(e.Self), false
 	voters := len(e.who.Voters())
 	e.votes, e.others = make([]ballot, voters), make([]ballot, voters)
@@ -155,7 +156,7 @@ func (e *Election) Round() int64 { return e.round }
 // SetPeerEpoch says which epoch the decided leader has established. The vote keeps the zxid with which it was won.
 func (e *Election) SetPeerEpoch(epoch uint32) {
 	if e.state != Looking {
-		e.vote.PeerEpoch = int64(epoch)
+		e.vote.PeerEpoch, e.tries = int64(epoch), 0
 	}
 }
 
@@ -171,19 +172,29 @@ func (e *Election) Said(id ensemble.ID) (Notification, bool) {
 // Look begins an election, with the last zxid in the log and the epoch. Since is when the last leader was last known to
 // live: a server whose host has refused a connection from then on is not waited for.
 func (e *Election) Look(now, since time.Duration, last proto.Zxid, epoch uint32, ef *Effects) {
-	e.initial = Vote{Leader: e.Self, Zxid: last, PeerEpoch: int64(epoch)}
+	e.own = Vote{Leader: e.Self, Zxid: last, PeerEpoch: int64(epoch)}
 	if !e.begun {
-		e.begun, e.vote = true, e.initial
+		e.begun, e.vote = true, e.own
 	}
-	if !e.voter {
-		e.initial = Vote{Leader: math.MinInt64, Zxid: math.MinInt64, PeerEpoch: math.MinInt64}
-	}
+	e.tries++
+	e.stand()
 	e.state, e.since = Looking, since
 	e.interval = e.MinInterval
 	clear(e.others)
 	e.begin(now, e.round+1, e.initial, ef)
 	e.connect(ef)
 	e.settle(now, ef)
+}
+
+// stand makes us a candidate, or not. A voter of the next membership alone is one about every other time: those who have not
+// seen that membership do not know it, so that it would stand in the way of others; and yet it may be the only one that
+// can lead, if it has more than they. (In ZooKeeper it never is.) The times are spread by the golden ratio, beginning with
+// one at which it does not stand: so they keep step with nobody else's attempts.
+func (e *Election) stand() {
+	e.initial = e.own
+	if !e.voter && (!e.who.IsVoter(e.Self) || uint64(e.tries)*0x9e3779b97f4a7c15 >= 1<<63) {
+		e.initial = Vote{Leader: math.MinInt64, Zxid: math.MinInt64, PeerEpoch: math.MinInt64}
+	}
 }
 
 // Heard takes in a message, in any state.
@@ -247,7 +258,13 @@ func (e *Election) Tick(now time.Duration, ef *Effects) {
 		e.decide(e.proposal, ef)
 	default:
 		e.interval = min(2*e.interval, e.MaxInterval)
-		e.propose(now, e.proposal, ef)
+		if !e.voter && e.who.IsVoter(e.Self) && e.interval > 4*e.MinInterval {
+			e.tries++
+			e.stand()
+			e.begin(now, e.round+1, e.initial, ef)
+		} else {
+			e.propose(now, e.proposal, ef)
+		}
 		e.connect(ef)
 	}
 }

@@ -121,6 +121,10 @@ func (c *client) checkWrite(r *request, x *txn.Txn, i int, d *jute.Decoder) erro
 		}
 	case proto.OpMulti:
 		return c.checkMulti(r, x, d)
+	case proto.OpReconfig:
+		if text := string(d.Buffer()); text != string(x.Data) {
+			return fmt.Errorf("the members %q", text)
+		}
 	}
 	return d.Err()
 }

@@ -34,7 +34,7 @@ type client struct {
 }
 
 func newClient(w *World, n int) *client {
-	return &client{w: w, n: n, place: len(w.members.Members) + n}
+	return &client{w: w, n: n, place: len(w.hosts) + n}
 }
 
 func (c *client) String() string { return fmt.Sprintf("client %d", c.n) }

@@ -87,6 +87,9 @@ func (p *process) do(j job) error {
 		return p.truncate(s)
 	case zab.Install:
 		return p.install(s)
+	case zab.SaveNext, zab.Activate:
+		p.h.carryMembers(s)
+		p.post(zab.Stored{})
 	}
 	return nil
 }

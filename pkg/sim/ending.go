@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/zabd/zabd/pkg/ensemble"
 	"github.com/zabd/zabd/pkg/zab"
 )
 
@@ -36,6 +37,8 @@ func (w *World) unsettled() string {
 		switch p := h.p; {
 		case p == nil:
 			return fmt.Sprintf("%v does not run", h)
+		case w.profile.changes && (p.node.Members().Next != nil || h.next != nil || h.active.Text() != leader.h.active.Text()):
+			return fmt.Sprintf("%v goes by version %x", p, p.node.Members().LastSeen().Version)
 		case !p.service.open || p.node.Epoch() != leader.node.Epoch():
 			return fmt.Sprintf("%v does not serve in epoch %d: it is %v", p, leader.node.Epoch(), p.node.Role())
 		case w.history.index(p.tree.LastZxid()) != len(w.history.committed):
@@ -104,13 +107,7 @@ func (w *World) checkFresh(p *process) {
 		}
 		return
 	}
-	n := 1
-	for _, h := range w.hosts {
-		if h != p.h && h.voter() && fresh(h) {
-			n++
-		}
-	}
-	if 2*n <= len(w.members.Voters()) {
+	if !p.node.Members().Holds(func(id ensemble.ID) bool { return id == p.h.id || fresh(w.host(id)) }) {
 		w.fail("%v answers a read, and has heard of others at %v, what they sent at %v", p, p.heardAt, p.heardOf)
 	}
 }

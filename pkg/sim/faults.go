@@ -24,6 +24,7 @@ const (
 	faultWipe                   // a server loses its data
 	faultMove                   // clients go elsewhere
 	faultSnapshot               // not a fault: an operator wants one, or old ones removed
+	faultMembers                // likewise: other members are asked for
 	faultKinds                  // how many there are
 )
 
@@ -115,6 +116,8 @@ func (w *World) strike(f fault) {
 		}
 	case faultSnapshot:
 		w.housekeeping(h)
+	case faultMembers:
+		w.changeMembers()
 	}
 }
 

@@ -2,9 +2,11 @@ package sim
 
 import (
 	"bytes"
+	"slices"
 	"sort"
 
 	"github.com/zabd/zabd/pkg/datadir"
+	"github.com/zabd/zabd/pkg/ensemble"
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/tree"
 	"github.com/zabd/zabd/pkg/txn"
@@ -21,9 +23,10 @@ type history struct {
 	proposals map[proto.Zxid]*proposal
 	committed []*proposal
 	epochs    map[uint32]*epoch
-	highest   uint32         // epoch that was established
-	closing   map[int64]bool // sessions whose end was proposed
-	empty     uint64         // digest of the tree of a new ensemble
+	highest   uint32           // epoch that was established
+	closing   map[int64]bool   // sessions whose end was proposed
+	empty     uint64           // digest of the tree of a new ensemble
+	members   *ensemble.Config // that were committed last
 }
 
 type proposal struct {
@@ -31,6 +34,7 @@ type proposal struct {
 	before    proto.Zxid // the entry in front of it
 	digest    uint64     // of the tree behind it
 	committed bool
+	members   *ensemble.Config // that it changes to
 }
 
 // An epoch is one that a leader has established.
@@ -42,7 +46,7 @@ type epoch struct {
 
 func (hs *history) init(w *World) {
 	hs.w, hs.proposals, hs.epochs = w, make(map[proto.Zxid]*proposal), make(map[uint32]*epoch)
-	hs.closing = make(map[int64]bool)
+	hs.closing, hs.members = make(map[int64]bool), w.members
 	hs.empty = tree.New().Digest()
 }
 
@@ -161,6 +165,9 @@ func (hs *history) proposed(p *process, es []txn.Entry) {
 			pr.digest, _ = hs.digest(before)
 		}
 		hs.proposals[e.Zxid], p.proposed = pr, e.Zxid
+		if x.Header.Type == proto.OpReconfig {
+			pr.members = w.membersIn(&x)
+		}
 		if x.Header.Type == proto.OpCloseSession {
 			hs.closing[x.Session] = true
 			if x.Cxid == 0 && w.now < p.due[x.Session] {
@@ -230,6 +237,9 @@ func (hs *history) established(p *process) {
 		w.Stats.LeadersWithTail++
 	}
 	for i := len(chain) - 1; i >= 0; i-- {
+		if chain[i].members != nil {
+			w.Stats.ReconfigsInherited++
+		}
 		hs.commit(chain[i])
 	}
 }
@@ -239,19 +249,24 @@ func (hs *history) commit(pr *proposal) {
 	pr.committed = true
 	hs.committed = append(hs.committed, pr)
 	hs.w.model.apply(len(hs.committed), pr)
-	hs.mustBeDurable(pr.Zxid)
+	hs.mustBeDurable(pr)
+	if pr.members != nil {
+		hs.members = pr.members
+		hs.w.Stats.Reconfigs++
+	}
 }
 
 // mustBeDurable checks that a quorum has an entry on its disks, or had it on one that was lost since.
-func (hs *history) mustBeDurable(z proto.Zxid) {
-	n := 0
+func (hs *history) mustBeDurable(pr *proposal) {
+	var have []ensemble.ID
 	for _, h := range hs.w.hosts {
-		if h.voter() && (hs.contains(h.durable, z) || hs.contains(h.lost, z)) {
-			n++
+		if hs.contains(h.durable, pr.Zxid) || hs.contains(h.lost, pr.Zxid) {
+			have = append(have, h.id)
 		}
 	}
-	if voters := len(hs.w.members.Voters()); 2*n <= voters {
-		hs.w.fail("%v is committed, and only %d of %d voters have it on their disks", z, n, voters)
+	who := hs.electorate(pr)
+	if !who.Holds(func(id ensemble.ID) bool { return slices.Contains(have, id) }) {
+		hs.w.fail("%v is committed, and only %v have it on their disks, where %v vote", pr.Zxid, have, who.Voters())
 	}
 }
 

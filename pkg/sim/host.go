@@ -23,6 +23,8 @@ type host struct {
 	wall       time.Duration // what its clock shows at the world's beginning
 	disksAt    time.Duration // nothing reaches the disk before
 	slow       time.Duration // more time for each write
+	active     *ensemble.Config
+	next       *ensemble.Config // both in its configuration files, which outlive its data
 	extensions uint64
 	p          *process // nil while none runs
 	starts     int
@@ -37,10 +39,11 @@ type host struct {
 	installing proto.Zxid
 }
 
-func newHost(w *World, m ensemble.Member) *host {
-	h := &host{w: w, id: m.ID, place: len(w.hosts), on: true, disk: vfs.NewMem(w.rng.Uint64())}
+func newHost(w *World, id ensemble.ID) *host {
+	h := &host{w: w, id: id, place: len(w.hosts), on: true, disk: vfs.NewMem(w.rng.Uint64())}
 	h.wall = 400000*time.Hour + w.between(-time.Second, time.Second)
-	h.extensions = w.profile.extensions(w, m.ID)
+	h.extensions = w.profile.extensions(w, id)
+	h.active = w.startsWith(id)
 	return h
 }
 
@@ -49,7 +52,7 @@ func (h *host) String() string { return fmt.Sprintf("host %d", h.id) }
 // wallMillis is the clock that txns carry.
 func (h *host) wallMillis() int64 { return int64((h.wall + h.w.now) / time.Millisecond) }
 
-func (h *host) voter() bool { return h.w.members.IsVoter(h.id) }
+func (h *host) voter() bool { return h.w.history.members.IsVoter(h.id) }
 
 // boot starts the server. A machine that was off answers again to what it no longer knows.
 func (h *host) boot() {

@@ -153,7 +153,7 @@ func (m *model) one(i int, x *txn.Txn, typ proto.Op, b *txn.Body) {
 		}
 		v.data, v.version, v.mzxid, v.changed, v.childrenChanged = string(b.Data), b.Version, x.Zxid, true, false
 		m.put(i, b.Path, v)
-	case proto.OpCheck, proto.OpError:
+	case proto.OpCheck, proto.OpError, proto.OpReconfig:
 	default:
 		m.w.fail("%v is of type %v, for which nobody has asked", x.Zxid, typ)
 	}

@@ -17,7 +17,7 @@ type network struct {
 
 func (n *network) init(w *World) {
 	n.w = w
-	places := len(w.members.Members) + w.profile.clients
+	places := len(w.members.Members) + w.profile.spares + w.profile.clients
 	n.blocked, n.base = make([][]bool, places), make([][]time.Duration, places)
 	for i := range places {
 		n.blocked[i], n.base[i] = make([]bool, places), make([]time.Duration, places)

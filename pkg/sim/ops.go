@@ -19,7 +19,8 @@ type request struct {
 	watches []*armed // of setWatches
 	since   proto.Zxid
 
-	tip int // committed entries when it was sent
+	reconfig *proto.ReconfigRequest
+	tip      int // committed entries when it was sent
 }
 
 func (r *request) String() string {
@@ -46,6 +47,8 @@ func (r *request) body() []byte {
 		return (&proto.MultiRequest{Ops: r.ops}).AppendTo(nil)
 	case proto.OpGetData, proto.OpExists, proto.OpGetChildren, proto.OpGetChildren2:
 		return (&proto.ReadRequest{Path: r.path, Watch: r.watch}).AppendTo(nil)
+	case proto.OpReconfig:
+		return r.reconfig.AppendTo(nil)
 	case proto.OpSync:
 		return (&proto.OptString{Text: r.path}).AppendTo(nil)
 	case proto.OpSetWatches:

@@ -85,11 +85,11 @@ func (h *host) start() (*process, error) {
 		heardAt: make([]time.Duration, len(w.hosts)),
 	}
 	p.delivered = max(rec.Last, 0)
-	p.prepper = prep.New(p.tree, prep.Options{Digest: true, Ensemble: true})
+	p.prepper = prep.New(p.tree, prep.Options{Digest: true, Ensemble: true, Reconfig: prep.Reconfig{Enabled: w.profile.changes}})
 	p.service.init(p)
 	p.openVoteLinks()
 	p.node = zab.New(zab.Start{
-		Self: h.id, Members: w.members, Clients: &p.service,
+		Self: h.id, Members: h.active, Next: h.next, Reconfig: w.profile.changes, Clients: &p.service,
 		Last: rec.Last, AcceptedEpoch: rec.AcceptedEpoch, CurrentEpoch: rec.CurrentEpoch,
 		Recent: rec.Recent, CommitLogCap: w.profile.commitLog,
 		Tick: w.profile.tick, InitLimit: w.profile.initLimit, SyncLimit: w.profile.syncLimit,
@@ -211,6 +211,7 @@ func (p *process) turn() {
 			i.from.lost = 0
 		}
 	}
+	p.w.history.knowsMembers(p)
 	p.setAlarm()
 	p.service.release()
 }
@@ -364,6 +365,9 @@ func (p *process) carryPackets(ef *zab.Effects) {
 func (p *process) carryRest(ef *zab.Effects) {
 	if ef.Lead {
 		p.prepper.Reset()
+	}
+	if ef.Members != nil {
+		p.w.history.activated(p, ef.Members)
 	}
 	if s := p.node.Serving(); s != p.serves {
 		p.serves = s

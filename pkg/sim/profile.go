@@ -1,11 +1,9 @@
 package sim
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/zabd/zabd/pkg/ensemble"
-	"github.com/zabd/zabd/pkg/invariant"
 	"github.com/zabd/zabd/pkg/zab"
 )
 
@@ -13,6 +11,8 @@ import (
 // of them bring about would otherwise drown.
 type profile struct {
 	voters, observers, clients int
+	changes                    bool          // of the members
+	spares                     int           // servers that do not belong to the ensemble at first
 	length                     time.Duration // until faults stop
 
 	tick, initLimit, syncLimit time.Duration
@@ -68,26 +68,14 @@ func (w *World) drawProfile() profile {
 			p.weights[k] = 1 + r.IntN(5)
 		}
 	}
-	return p
-}
-
-// members returns the ensemble of a profile.
-func (p *profile) members() *ensemble.Config {
-	var ms []ensemble.Member
-	for i := range p.voters + p.observers {
-		host := fmt.Sprintf("10.0.0.%d", i+1)
-		m := ensemble.Member{
-			ID:     ensemble.ID(i + 1),
-			Quorum: []ensemble.Addr{{Host: host, Port: 2888}}, Election: []ensemble.Addr{{Host: host, Port: 3888}},
-		}
-		if i >= p.voters {
-			m.Role = ensemble.Observer
-		}
-		ms = append(ms, m)
+	if p.changes = r.IntN(3) == 0; p.changes {
+		p.spares = r.IntN(min(3, 8-p.voters-p.observers))
+		p.weights[faultMembers] = 6 + r.IntN(10)
+		p.weights[faultWipe] = 0 // of two voters, or of those about to vote, neither may lose its data
+	} else {
+		p.weights[faultMembers] = 0
 	}
-	c, err := ensemble.NewConfig(ms...)
-	invariant.That(err == nil, "sim: members: %v", err)
-	return c
+	return p
 }
 
 // extensions returns what a server offers to others.

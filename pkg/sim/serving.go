@@ -276,7 +276,7 @@ func (v *visitor) request(d *jute.Decoder) *proto.Request {
 		return nil
 	}
 	r := &proto.Request{Session: v.lodging.id, Xid: h.Xid, Op: h.Op, Body: d.Rest()}
-	r.IDs = []proto.ID{{Scheme: "ip", ID: "127.0.0.1"}}
+	r.IDs = []proto.ID{{Scheme: "ip", ID: "127.0.0.1"}, {Scheme: "super"}}
 	v.s.touch(v.lodging)
 	it := serve.Item{Req: r, From: v}
 	if serve.Replicated(r.Op) {

@@ -23,12 +23,17 @@ type Stats struct {
 	Partitions, OneWay, Pauses, ClockJumps      int
 	SessionsMoved, ClientsMoved, MovedReplies   int
 	ReadsHeld, ClientsAhead, Served             int
+
+	// Changes of members that were committed, and of these by a leader who has found them in its log; that came to nothing
+	// where they had been logged; leaders that were named by the one before; memberships learnt from others' votes.
+	Reconfigs, ReconfigsInherited, ReconfigsUndone int
+	Appointed, Adopted                             int
 }
 
 // required are the things that a batch of any size worth the name must have gone through.
 var required = []string{
 	"Elections", "Diffs", "DiffsFromLog", "Truncs", "Snaps", "CrashesInSync", "TornKept", "TornCut", "OneWay",
-	"LeadersWithTail", "SessionsMoved", "ReadsHeld",
+	"LeadersWithTail", "SessionsMoved", "ReadsHeld", "Reconfigs", "ReconfigsInherited", "ReconfigsUndone", "Appointed", "Adopted",
 }
 
 // Add adds what another has counted.
@@ -75,6 +80,9 @@ func (s *Stats) collect(p *process) {
 	s.Snaps += n.Snaps
 	s.TailsCut += n.TailsCut
 	s.SessionsMoved += n.SessionsMoved
+	s.ReconfigsUndone += n.Undone
+	s.Appointed += n.Appointed
+	s.Adopted += n.Adopted
 }
 
 func (w *World) collect() {

@@ -34,11 +34,18 @@ func (p *process) openVoteLinks() {
 	for _, h := range p.w.hosts {
 		v := &voteLink{p: p, peer: h, backoff: firstBackoff, knocked: -callTime}
 		p.votes = append(p.votes, v)
-		if h != p.h && h.voter() {
-			p.after(0, v.connect)
+		if h != p.h {
+			p.after(0, func() {
+				if v.wanted() {
+					v.connect()
+				}
+			})
 		}
 	}
 }
+
+// wanted tells whether a link is kept open, whatever there is to say.
+func (v *voteLink) wanted() bool { return v.p.node.Members().IsVoter(v.peer.id) }
 
 // ballot puts a message in the place for its server.
 func (p *process) ballot(b election.Ballot) {
@@ -53,7 +60,7 @@ func (p *process) ballot(b election.Ballot) {
 	v := p.votes[h.place]
 	v.waiting = b.Note.AppendTo(nil)
 	v.write()
-	if v.e == nil && !h.voter() {
+	if v.e == nil && !v.wanted() {
 		v.connect()
 	}
 }
@@ -125,7 +132,7 @@ func (v *voteLink) retry() {
 	n, wait := v.retries, v.backoff
 	v.backoff = min(2*wait, lastBackoff)
 	v.p.after(wait, func() {
-		if n == v.retries && v.e == nil && (v.peer.voter() || v.waiting != nil) {
+		if n == v.retries && v.e == nil && (v.wanted() || v.waiting != nil) {
 			v.connect()
 		}
 	})

@@ -11,6 +11,7 @@
 //	net.go      connections; links.go the quorum port; votes.go the election port
 //	serving.go  a server's side of its clients; apply.go the tree, replies and watches
 //	client.go   clients; ops.go what they ask for
+//	members.go  servers join and leave the ensemble, and the checkers of that
 //	history.go  the one order of all txns, and whether each server keeps to it
 //	model.go    what that order means for each node at each time
 //	answers.go  whether clients are told the truth
@@ -39,7 +40,7 @@ type World struct {
 	now     time.Duration
 	events  agenda
 	trace   trace
-	members *ensemble.Config
+	members *ensemble.Config // at first
 
 	hosts   []*host // by ascending id
 	net     network
@@ -62,8 +63,8 @@ func NewWorld(seed uint64) *World {
 	w.history.init(w)
 	w.model.init(w)
 	w.net.init(w)
-	for _, m := range w.members.Members {
-		w.hosts = append(w.hosts, newHost(w, m))
+	for id := range len(w.members.Members) + w.profile.spares {
+		w.hosts = append(w.hosts, newHost(w, ensemble.ID(id+1)))
 	}
 	for i := range w.profile.clients {
 		w.clients = append(w.clients, newClient(w, i))

@@ -49,6 +49,7 @@ const (
 type capture struct {
 	name  string
 	text  string // the membership
+	first string // as it is before any change, with ports for clients
 	items []item
 }
 
@@ -63,6 +64,7 @@ var alreadyOpen = map[string]map[string]ensemble.ID{
 	"golden39/07-forked-tail-snap": {"Q1": 1}, "golden/07-forked-tail-snap": {"Q1": 1},
 	"golden39/11-follower-trunc": {"Q1": 1}, "golden/11-follower-trunc": {"Q1": 1},
 	"golden39/12-txnlog-diff": {"Q1": 2}, "golden/12-txnlog-diff": {"Q1": 2},
+	"golden/15-reconfig-remove-leader": {"Q1": 1, "Q2": 2}, "golden39/15-reconfig-remove-leader": {"Q1": 1, "Q2": 2},
 	"golden/14-local-session-upgrade": {"Q1": 1, "Q2": 2}, "golden/17-undecodable-write": {"Q1": 1, "Q2": 2},
 }
 
@@ -98,7 +100,9 @@ func readCapture(t *testing.T, set, name string) *capture {
 		case l.QuorumPorts != nil:
 			ports = l.QuorumPorts
 			for i, p := range ports { // all say so where it is said
-				fmt.Fprintf(&text, "server.%d=127.0.0.1:%d:%d:participant\n", i+1, p, l.ElectionPorts[i])
+				line := fmt.Sprintf("server.%d=127.0.0.1:%d:%d:participant", i+1, p, l.ElectionPorts[i])
+				text.WriteString(line + "\n")
+				c.first += fmt.Sprintf("%s;127.0.0.1:%d\n", line, p-10)
 			}
 		case l.Conn != "" && l.Conn[0] == 'Q':
 			if conns[l.Conn] == nil {

@@ -28,9 +28,10 @@ type replica struct {
 	tree *tree.Tree
 	prep *prep.Prepper
 
-	log               []txn.Entry // durable
-	accepted, current uint32      // durable
-	writes            []any       // entries and Stores that are to become durable, in order
+	log               []txn.Entry      // durable
+	accepted, current uint32           // durable
+	active, next      *ensemble.Config // durable
+	writes            []any            // entries and Stores that are to become durable, in order
 
 	slots   []txn.Slot         // to be prepared
 	inbox   []arrival          // what has come and is not read yet
@@ -61,7 +62,7 @@ func (r *replica) start() {
 	r.writes, r.slots, r.inbox, r.open, r.sent = nil, nil, nil, map[LinkID]bool{}, map[LinkID][]Packet{}
 	r.created, r.streams = map[int64]struct{}{}, map[LinkID][]byte{}
 	r.node = New(Start{
-		Self: r.id, Members: r.s.members, Clients: r, Last: r.last(), AcceptedEpoch: r.accepted, CurrentEpoch: r.current,
+		Self: r.id, Members: r.active, Next: r.next, Reconfig: r.s.tale.changes, Clients: r, Last: r.last(), AcceptedEpoch: r.accepted, CurrentEpoch: r.current,
 		Recent: r.log[max(0, len(r.log)-r.s.commitLog):], CommitLogCap: r.s.commitLog, Tick: 2 * time.Second,
 		InitLimit: 20 * time.Second, SyncLimit: 10 * time.Second,
 	})
@@ -124,10 +125,13 @@ func (r *replica) step(in Input) {
 		}
 	}
 	for _, link := range ef.Hangup {
-		if r.open[link] && !lost {
+		if r.open[link] && !lost && !r.s.tale.changes {
 			r.s.t.Errorf("%s: server %d hangs up", r.s.where(), r.id)
 		}
 		delete(r.open, link)
+		if r.s.tale.changes {
+			r.s.cut(link)
+		}
 	}
 	if ef.Fatal != nil {
 		r.s.t.Fatalf("%s: server %d: %v", r.s.where(), r.id, ef.Fatal)
@@ -142,7 +146,7 @@ func (r *replica) step(in Input) {
 		r.writes = append(r.writes, s)
 	}
 	if ef.Lead {
-		r.prep = prep.New(r.tree, prep.Options{Digest: true, Ensemble: true})
+		r.prep = prep.New(r.tree, prep.Options{Digest: true, Ensemble: true, Reconfig: prep.Reconfig{Enabled: r.s.tale.changes}})
 		r.slots = nil
 	}
 	r.slots = append(r.slots, ef.Prepare...)
@@ -188,6 +192,16 @@ func (r *replica) Expiring(int64)                                   {}
 func (r *replica) sync(z proto.Zxid) bool {
 	var last proto.Zxid
 	for len(r.writes) > 0 {
+		switch c := r.writes[0].(type) {
+		case SaveNext, Activate:
+			r.change()
+			continue
+		case AppendBehind:
+			if c.Entries[0].Zxid <= z {
+				r.change()
+				return true
+			}
+		}
 		e, ok := r.writes[0].(txn.Entry)
 		if !ok || e.Zxid > z {
 			break
@@ -208,6 +222,12 @@ func (r *replica) write() bool {
 	if len(r.writes) == 0 {
 		return false
 	}
+	r.change()
+	return true
+}
+
+// change lets the disk do what it is asked for next, and is no entry of the log.
+func (r *replica) change() {
 	change := r.writes[0]
 	r.writes = r.writes[1:]
 	answer := Stored{}
@@ -225,11 +245,15 @@ func (r *replica) write() bool {
 			r.apply(c.Tree.(*tree.Tree), e)
 		}
 		r.log = nil
+	case SaveNext:
+		r.next = c.Config
+	case Activate:
+		r.active, r.next = c.Config, nil
 	case AppendBehind:
-		r.s.t.Fatal("no capture has entries behind a tree that nobody has committed")
+		r.log = append(r.log, c.Entries...)
+		r.step(Synced{r.last()})
 	}
 	r.step(answer)
-	return true
 }
 
 // stream sends a tree, or a part of the log, as a shell does.

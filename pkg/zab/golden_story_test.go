@@ -49,7 +49,9 @@ func newStory(t *testing.T, set string, k *tale, told map[string]*tally, excepti
 	for _, name := range k.captures {
 		c := readCapture(t, set, name)
 		s.captures = append(s.captures, c)
-		text = c.text
+		if text = c.text; k.changes {
+			text = c.first
+		}
 		for _, it := range c.items {
 			if it.stream == nil {
 				continue
@@ -66,7 +68,7 @@ func newStory(t *testing.T, set string, k *tale, told map[string]*tally, excepti
 	}
 	s.members = members
 	for _, m := range members.Members {
-		s.replicas[m.ID] = &replica{s: s, id: m.ID}
+		s.replicas[m.ID] = &replica{s: s, id: m.ID, active: members}
 	}
 	return s
 }
@@ -248,6 +250,8 @@ func (s *story) closed(it *item) {
 	if !it.byLeader {
 		r = s.replicas[it.learner]
 	}
+	for s.tale.changes && r != nil && r.open[link] && r.read() { // it leaves because of what it has heard
+	}
 	switch {
 	case r != nil && r.node != nil && r.open[link] && it.learner != 0:
 		s.stop(r)
@@ -310,7 +314,7 @@ func (s *story) expect(r *replica, link LinkID, it *item) {
 			r.sent[link] = q[1:]
 		}
 	}
-	if it.byLeader && (it.packet.Type == TypeCommit || it.packet.Type == TypeInform) {
+	if it.byLeader && committing(it.packet.Type) {
 		r.sync(it.packet.Zxid)
 	}
 	if bytes.Equal(got, it.raw) {
@@ -328,6 +332,10 @@ func (s *story) expect(r *replica, link LinkID, it *item) {
 	}
 }
 
+func committing(t PacketType) bool {
+	return t == TypeCommit || t == TypeInform || t == TypeCommitAndActivate || t == TypeInformAndActivate
+}
+
 // provoke lets one thing happen that a packet can come from: first what it says itself, then what has come, and at last
 // the work of the disk.
 func (r *replica) provoke(it *item, first bool) bool {
@@ -340,7 +348,7 @@ func (r *replica) provoke(it *item, first bool) bool {
 		return true
 	case it.byLeader && p.Type == TypeProposal && len(r.slots) > 0:
 		return r.propose(it)
-	case (p.Type == TypeCommit || p.Type == TypeInform || p.Type == TypeAck && p.Zxid.Counter() != 0) && r.sync(p.Zxid):
+	case (committing(p.Type) || p.Type == TypeAck && p.Zxid.Counter() != 0) && r.sync(p.Zxid):
 		return true
 	case p.Type == TypeRequest && first:
 		q, err := decodeRequest(p)
@@ -386,12 +394,15 @@ func (r *replica) propose(it *item) bool {
 	slot := r.slots[0]
 	r.slots = r.slots[1:]
 	e := txn.Entry{Zxid: slot.Zxid, Bytes: it.packet.Data}
-	if r.s.strict {
-		e = r.prep.Prepare(slot.Request, slot.Zxid, x.Time)
+	if r.s.strict && slot.Request != refused {
+		e = r.prep.PrepareSlot(slot, x.Time)
 	}
 	r.step(Propose{[]txn.Entry{e}})
 	return true
 }
+
+// refused is a request of a leader's own client of which nothing is known, but that it came to an error.
+var refused = &proto.Request{Op: proto.OpSetData}
 
 // requestOf returns the request of a leader's own client, of which only the txn is known.
 func (s *story) requestOf(x *txn.Txn) *proto.Request {
@@ -404,6 +415,13 @@ func (s *story) requestOf(x *txn.Txn) *proto.Request {
 		q.Body = (&proto.CreateRequest{Path: x.Path, Data: x.Data, ACL: x.ACL}).AppendTo(nil)
 	case proto.OpSetData:
 		q.Body = (&proto.SetDataRequest{Path: x.Path, Data: x.Data, Version: -1}).AppendTo(nil)
+	case proto.OpReconfig:
+		q.IDs = append(q.IDs, proto.ID{Scheme: "super"})
+		q.Body = (&proto.ReconfigRequest{
+			Joining: proto.OptString{Null: true}, Leaving: proto.OptString{Null: true}, NewMembers: proto.OptString{Text: string(x.Data)}, ConfigID: -1,
+		}).AppendTo(nil)
+	case proto.OpError:
+		return refused
 	default:
 		if s.strict {
 			s.t.Fatalf("%s: nobody has asked for a txn of type %v", s.where(), x.Header.Type)

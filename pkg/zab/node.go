@@ -139,6 +139,7 @@ type Stats struct {
 	Reconfigs      int   // changes of members that were committed while leading
 	Appointed      int   // times that a leader was followed, or became one, because the one before has suggested it
 	Adopted        int   // memberships that others had, and this server did not know
+	Undone         int   // changes of members that were logged, and are no part of a later leader's history
 }
 
 // forever is the lease of a server that needs nobody.
@@ -208,6 +209,9 @@ func (n *Node) Leader() ensemble.ID {
 	}
 	return 0
 }
+
+// Members returns the membership that is active, and the one that was seen last; nil for a standalone server.
+func (n *Node) Members() *ensemble.Electorate { return n.who }
 
 // Outstanding returns how many entries are logged and not yet delivered.
 func (n *Node) Outstanding() int { return len(n.pending) - n.head }

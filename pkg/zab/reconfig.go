@@ -29,10 +29,7 @@ import (
 
 // reconfigOf returns the membership that an entry is about, if that is to be heeded; nil for other entries.
 func (n *Node) reconfigOf(e txn.Entry) (*ensemble.Config, error) {
-	if !n.cfg.Reconfig || n.who == nil || len(e.Bytes) < txn.HeaderSize {
-		return nil, nil
-	}
-	if h, _ := txn.DecodeHeader(e.Bytes); h.Type != proto.OpReconfig {
+	if !n.cfg.Reconfig || n.who == nil || !isReconfig(e) {
 		return nil, nil
 	}
 	var x txn.Txn
@@ -49,6 +46,14 @@ func (n *Node) reconfigOf(e txn.Entry) (*ensemble.Config, error) {
 	return c, nil
 }
 
+func isReconfig(e txn.Entry) bool {
+	if len(e.Bytes) < txn.HeaderSize {
+		return false
+	}
+	h, err := txn.DecodeHeader(e.Bytes)
+	return err == nil && h.Type == proto.OpReconfig
+}
+
 // counted tells whether a version is the zxid of an entry, and not that of an epoch's beginning or of a file's.
 func counted(version int64) bool { return proto.Zxid(version).Counter() != 0 }
 
@@ -60,19 +65,33 @@ func (n *Node) nextMembers() *ensemble.Config {
 	return n.who.Next
 }
 
-// startMembers returns the memberships that a server goes by when it starts. A next one whose entry did not reach the log has
-// not been acknowledged.
-func startMembers(s *Start) *ensemble.Electorate {
-	next := s.Next
-	if next != nil && counted(next.Version) && proto.Zxid(next.Version) > s.Last {
-		next = nil
+// unlogged tells whether the entry of a saved membership is not in the log. Then it did not reach it, and has not been
+// acknowledged; and it is to be forgotten before the log grows past it.
+func unlogged(s *Start) bool {
+	if s.Next == nil || !counted(s.Next.Version) {
+		return false
 	}
-	return ensemble.NewElectorate(s.Members, next)
+	z := proto.Zxid(s.Next.Version)
+	if len(s.Recent) == 0 || z < s.Recent[0].Zxid {
+		return z > s.Last // below is a tree, which does not tell
+	}
+	return !slices.ContainsFunc(s.Recent, func(e txn.Entry) bool { return e.Zxid == z && isReconfig(e) })
+}
+
+// startMembers returns the memberships that a server goes by when it starts.
+func startMembers(s *Start) *ensemble.Electorate {
+	if s.Reconfig && unlogged(s) {
+		return ensemble.NewElectorate(s.Members, nil)
+	}
+	return ensemble.NewElectorate(s.Members, s.Next)
 }
 
 // recallMembers takes note of the memberships in the log: what was saved beside it may have been about a history that was
 // to come in its place.
 func (n *Node) recallMembers(ef *Effects) {
+	if n.cfg.Reconfig && unlogged(&n.cfg) {
+		n.store(SaveNext{}, ef)
+	}
 	for _, e := range n.cfg.Recent {
 		c, err := n.reconfigOf(e)
 		switch {
@@ -115,6 +134,7 @@ func (n *Node) seeEntry(c *ensemble.Config, ef *Effects) {
 
 // unsee forgets a next membership that came to nothing.
 func (n *Node) unsee(ef *Effects) {
+	n.Stats.Undone++
 	n.setMembers(n.who.Active, nil, ef)
 	n.store(SaveNext{}, ef)
 }
