@@ -15,7 +15,7 @@ var authKeys = []key{
 	{
 		name: "DigestAuthenticationProvider.enabled", takes: yesNo(func(c *Config) *bool { return &c.DigestScheme }), def: "true",
 		effect: "`false` takes the scheme digest away: nobody authenticates by it, no list may name it, and no list grants by it.",
-		test:   "pkg/daemon.TestAuthentication",
+		test:   "pkg/daemon.TestListsWithoutTheSchemeDigest",
 	},
 	{
 		name: "DigestAuthenticationProvider.superDigest", takes: text(func(c *Config) *string { return &c.SuperDigest }).or("user:hash"),

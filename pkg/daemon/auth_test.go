@@ -67,6 +67,25 @@ func TestAuthentication(t *testing.T) {
 	}
 }
 
+// TestListsWithoutTheSchemeDigest: none may name it any more, and one that does grants nothing by it.
+func TestListsWithoutTheSchemeDigest(t *testing.T) {
+	dir := t.TempDir()
+	s := configured(t, dir, "DigestAuthenticationProvider.enabled=true")
+	c := dial(t, s, wire.Options{})
+	makeMine(t, c)
+	if err := errors.Join(c.Auth(t.Context(), "digest", "user:password"), errors.Join(everything(t, c)...)); err != nil {
+		t.Fatal(err)
+	}
+	closeServer(t, s)
+	c = dial(t, configured(t, dir, "DigestAuthenticationProvider.enabled=false"), wire.Options{})
+	if _, _, err := c.Get(t.Context(), "/mine", false); !errors.Is(err, proto.NoAuth) {
+		t.Errorf("what is somebody's: %v", err)
+	}
+	if _, err := c.Call(t.Context(), proto.OpCreate, &proto.CreateRequest{Path: "/n", ACL: somebodys}, nil); !errors.Is(err, proto.InvalidACL) {
+		t.Errorf("a new list: %v", err)
+	}
+}
+
 // TestEnforcedOnEveryRequest: who has not authenticated gets one answer, whatever is asked, and the session stays.
 func TestEnforcedOnEveryRequest(t *testing.T) {
 	s, ctx := configured(t, t.TempDir(), "enforce.auth.enabled=true\nenforce.auth.schemes=digest"), t.Context()

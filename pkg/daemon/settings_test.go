@@ -278,7 +278,12 @@ func TestEndsOfSnapshots(t *testing.T) {
 		"digest.enabled=false":                     {},
 	} {
 		cfg := settings(t, lines)
-		closeServer(t, start(t, cfg, quiet()))
+		s := start(t, cfg, quiet())
+		fill(t, s, 1, 1)
+		closeServer(t, s)
+		if x := lastTxn(t, cfg.DataDir); x.Header.Type != proto.OpSetData || x.HasDigest != want.HasDigest {
+			t.Errorf("%q: the last txn is %+v", lines, x)
+		}
 		got, err := snapshot.ReadFile(vfs.Disk(), filepath.Join(cfg.DataDir, "version-2", "snapshot.0"), snapshot.Plain, tree.Empty(), 0)
 		if err != nil || got.HasDigest != want.HasDigest || got.HasLast != want.HasLast {
 			t.Errorf("%q: %+v, %v", lines, got, err)
@@ -321,6 +326,22 @@ func TestStartRules(t *testing.T) {
 	}
 }
 
+// lastTxn returns the last one in the first log.
+func lastTxn(t *testing.T, dataDir string) (x txn.Txn) {
+	t.Helper()
+	r, err := txnlog.Open(vfs.Disk(), filepath.Join(dataDir, "version-2", "log.1"), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for e, err := r.Next(); err == nil; e, err = r.Next() {
+		if err := x.Decode(e.Bytes); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return x
+}
+
 // TestCloseSessionTxn: the ephemerals go whether or not the txn lists them.
 func TestCloseSessionTxn(t *testing.T) {
 	for lines, listed := range map[string]bool{"closeSessionTxn.enabled=true": true, "closeSessionTxn.enabled=false": false} {
@@ -334,17 +355,7 @@ func TestCloseSessionTxn(t *testing.T) {
 			t.Fatal(err)
 		}
 		closeServer(t, s)
-		r, err := txnlog.Open(vfs.Disk(), filepath.Join(cfg.DataDir, "version-2", "log.1"), 1<<20)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
-		var x txn.Txn
-		for e, err := r.Next(); err == nil; e, err = r.Next() {
-			if err := x.Decode(e.Bytes); err != nil {
-				t.Fatal(err)
-			}
-		}
+		x := lastTxn(t, cfg.DataDir)
 		if x.Header.Type != proto.OpCloseSession || x.Body.HasPaths != listed || len(x.Body.Paths) == 1 != listed || x.HasDigest != listed {
 			t.Errorf("%s: the last txn is %+v", lines, x)
 		}
