@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -101,7 +102,7 @@ func (l *loader) preferActive(c *Config) error {
 	}
 	active, err := l.dynamicList(c, link)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && !isLink(link):
+	case errors.Is(err, fs.ErrNotExist) && !isLink(link), errors.Is(err, syscall.ENOTDIR), l.mayNotLook(link, err):
 		return nil
 	case err != nil:
 		return err
@@ -136,6 +137,7 @@ func (l *loader) prepareReconfig(c *Config) error {
 	if dir := filepath.Dir(files.link); c.ReconfigEnabled && c.DynamicConfigFile != "" && l.host.store != nil && !l.host.writable(dir) {
 		return l.bad("dynamicConfigFile", dir+" is not this server's to write: reconfigEnabled needs a place for new lists of members")
 	}
+	files.self, files.version = c.MyID, l.list.version
 	c.Files = files
 	return nil
 }
@@ -144,7 +146,7 @@ func (l *loader) prepareReconfig(c *Config) error {
 func (l *loader) nextList(file string) (*ensemble.Config, error) {
 	text, err := l.host.readFile(file)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), l.mayNotLook(file, err):
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("config: %w", err)
@@ -164,6 +166,16 @@ func versionIn(file string) (int64, bool) {
 
 // writable tells whether this process may make files in a directory.
 func writable(dir string) bool { return unix.Access(dir, unix.W_OK|unix.X_OK) == nil }
+
+// mayNotLook tells whether a file in the server's own directory is hidden from somebody who is not the server, and only
+// wants to know.
+func (l *loader) mayNotLook(file string, err error) bool {
+	if l.host.store != nil || !errors.Is(err, fs.ErrPermission) {
+		return false
+	}
+	l.warn(origin{source: file}, "may not be read here: a reconfiguration may have left other members in it")
+	return true
+}
 
 // isLink tells whether there is a link, wherever it leads.
 func isLink(file string) bool {

@@ -27,8 +27,10 @@ const defaultMembers = "zoo.cfg.dynamic"
 // The link is dynamicConfigFile without a version at its end, or else zoo.cfg.dynamic in the data directory. zoo.cfg is
 // never changed. The zero value keeps nothing.
 type MemberFiles struct {
-	link string
-	next []string // <link>.next, and the one that ZooKeeper keeps beside zoo.cfg
+	link    string
+	next    []string    // <link>.next, and the one that ZooKeeper keeps beside zoo.cfg
+	self    ensemble.ID // whose files they are
+	version int64       // of the list that the server was started with
 }
 
 // memberFiles returns where the members of these settings, from the file zoo.cfg, are kept.
@@ -61,9 +63,11 @@ func (f MemberFiles) SaveNext(c *ensemble.Config) error {
 	return nil
 }
 
-// Activate makes members durable that count from now on, and forgets those that were proposed no later.
+// Activate makes members durable that count from now on, and forgets those that were proposed no later. A server that has
+// never been a member, and is to be added, keeps its own list until it is: with the others' it could not start again.
 func (f MemberFiles) Activate(c *ensemble.Config) error {
-	if f.link == "" {
+	_, listed := c.Member(f.self)
+	if f.link == "" || !listed && f.version == 0 && !isLink(f.link) {
 		return nil
 	}
 	path := f.link + "." + strconv.FormatInt(c.Version, 16)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -210,6 +211,26 @@ func TestWhatWasProposedLaterStays(t *testing.T) {
 	}
 }
 
+// TestListsThatMayNotBeRead: who only asks for settings may be somebody else than the server.
+func TestListsThatMayNotBeRead(t *testing.T) {
+	s := newSite(t, three+"reconfigEnabled=true\n", "2")
+	h := named(nil)
+	h.readFile = func(path string) ([]byte, error) {
+		if strings.Contains(path, "zoo.cfg.dynamic") {
+			return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrPermission}
+		}
+		return readFile(path)
+	}
+	if _, _, err := load(h, s.file, nil, nil); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("the server: %v", err)
+	}
+	h.store = nil
+	cfg, warnings, err := load(h, s.file, nil, nil)
+	if err != nil || cfg.Members == nil || len(warnings) == 0 || !strings.Contains(warnings[0], "zoo.cfg.dynamic: may not be read here") {
+		t.Errorf("somebody else: %v, %q, %v", cfg.Members, warnings, err)
+	}
+}
+
 // TestListsOfMembersNeedAPlace: a server that could not write what it is told does not start.
 func TestListsOfMembersNeedAPlace(t *testing.T) {
 	s := newSite(t, limits+"dynamicConfigFile=DIR/members\nreconfigEnabled=true", "2")
@@ -242,5 +263,23 @@ func TestZooKeepersDirectoriesAreTakenOver(t *testing.T) {
 	}
 	if got := s.read(t, "zoo.cfg.dynamic.200000000"); got != want {
 		t.Errorf("written %q, want what ZooKeeper has written: %q", got, want)
+	}
+}
+
+// TestWhoIsToBeAddedKeepsItsList until it was a member; who was one keeps the list that it is not in.
+func TestWhoIsToBeAddedKeepsItsList(t *testing.T) {
+	s := newSite(t, three+"server.4=10.0.0.4:2888:3888\nreconfigEnabled=true\n", "4")
+	cfg, _ := s.load(t)
+	with := listed + "server.4=10.0.0.4:2888:3888"
+	for _, step := range []struct {
+		lines string
+		kept  bool
+	}{{listed, false}, {with, true}, {listed, true}} {
+		if err := cfg.Files.Activate(membership(t, 5, step.lines)); err != nil {
+			t.Fatal(err)
+		}
+		if s.has("zoo.cfg.dynamic") != step.kept || step.kept && strings.Contains(s.read(t, "zoo.cfg.dynamic"), "server.4") != strings.Contains(step.lines, "server.4") {
+			t.Errorf("%q is kept: %v", step.lines, s.has("zoo.cfg.dynamic"))
+		}
 	}
 }

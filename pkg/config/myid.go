@@ -84,7 +84,7 @@ func (l *loader) identify(c *Config, lines []serverLine, alone bool) (own server
 	if i < 0 {
 		reason := fmt.Sprintf("this is server %d, and %s has no server.%d", id, l.listFile(), id)
 		if l.list.version > 0 {
-			reason += ": a reconfiguration has removed it"
+			reason += ": a reconfiguration has removed it, and could add it again when its directories are empty"
 		} else {
 			reason += "; write the host's own number into the file, or add the line"
 		}

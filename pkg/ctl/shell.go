@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -83,6 +84,9 @@ func cliVersion(own string) string { return zooKeeper + " (zabd " + own + ")" }
 
 // ownServer is the client port of the server of this host.
 func (o *options) ownServer() string {
+	if cfg, err := config.Survey(o.config, o.Env); err == nil && cfg.MyID != 0 { // its line may have the address
+		return net.JoinHostPort(cmp.Or(cfg.ClientPortAddress, "localhost"), strconv.Itoa(cfg.ClientPort))
+	}
 	host, port := "localhost", ""
 	settings, _ := config.Show(o.config, o.Env, nil, false)
 	for _, s := range settings {

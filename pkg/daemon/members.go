@@ -31,7 +31,7 @@ func (s *Server) takeMembers(c *ensemble.Config) {
 	self, listed := c.Member(s.cfg.MyID)
 	switch {
 	case !listed:
-		s.log.Warn("this server is a member no more: it may be stopped, and would not start again", "version", version(c), "members", len(c.Members))
+		s.log.Warn("this server is none of the members: it follows without a vote, until it is added or stopped", "version", version(c), "members", len(c.Members))
 	default:
 		s.log.Info("other members count", "version", version(c), "members", len(c.Members), "voters", len(c.Voters()), "this", self.Role.String())
 	}

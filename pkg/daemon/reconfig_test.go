@@ -32,6 +32,9 @@ func TestReconfigAddsAndRemovesServers(t *testing.T) {
 	}
 	e.start(4)
 	e.await(4, zab.Following) // it is served, and does not count
+	e.stop(4)
+	e.start(4) // nor does it forget that it is to be added
+	e.await(4, zab.Following)
 	if got := ask(t, e.running[leader], "mntr"); !strings.Contains(got, "zk_synced_non_voting_followers\t1\n") || !strings.Contains(got, "zk_quorum_size\t3\n") {
 		t.Errorf("mntr of the leader: %s", got)
 	}
@@ -135,6 +138,12 @@ func TestReconfigMovesPorts(t *testing.T) {
 			case err := <-e.running[id].Failed():
 				t.Fatal(err)
 			}
+		}
+		e.awaitList(id, e.running[id].members().Text())
+		if read, _, err := config.Load(e.zooCfg(id), nil, nil); err != nil {
+			t.Error(err)
+		} else if _, fixed := config.Reload(*e.running[id].current.Load(), read); len(fixed) > 0 {
+			t.Errorf("a reload would find that %v count only after a restart", fixed)
 		}
 		e.awaitLeader(1, 2, 3)
 		if id != leader { // whose clients lose it for a moment
@@ -288,4 +297,36 @@ func TestGoldenReconfig(t *testing.T) {
 		t.Errorf("the zxids are those recorded and %d", p.shift)
 	}
 	t.Logf("%d frames played", p.played)
+}
+
+// TestClientPortMoves to another address of the same port, and not to one that somebody else has.
+func TestClientPortMoves(t *testing.T) {
+	s := startWith(t, "")
+	c := dial(t, s, wire.Options{Timeout: time.Minute})
+	port := portOf(s.clientListeners()[0])
+	to := *s.current.Load()
+	to.ClientPort, to.ClientPortAddress = port, ""
+	if err := s.moveClientPort(&to); err != nil {
+		t.Fatal(err)
+	}
+	other, err := wire.Dial(t.Context(), fmt.Sprintf("127.0.0.2:%d", port), wire.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	busy := listen(t, "127.0.0.1:0")
+	defer busy.Close()
+	to.ClientPort, to.ClientPortAddress = portOf(busy), "127.0.0.1"
+	var bind *BindError
+	if err := s.moveClientPort(&to); !errors.As(err, &bind) {
+		t.Errorf("to a port that is taken: %v", err)
+	}
+	to.ClientPort, to.ClientPortAddress = port, "192.0.2.1"
+	if err := s.moveClientPort(&to); !errors.As(err, &bind) {
+		t.Errorf("to an address that is another host's: %v", err)
+	}
+	dial(t, s, wire.Options{})
+	if err := c.Ping(t.Context()); err != nil {
+		t.Errorf("who was there all the time: %v", err)
+	}
 }
