@@ -31,6 +31,12 @@ func (nobody) Expiring(int64)                                     {}
 // newRig starts a server whose disk has the entries of the given zxids, in epoch.
 func newRig(t *testing.T, self ensemble.ID, epoch uint32, disk ...proto.Zxid) *rig {
 	t.Helper()
+	return newRigWith(t, self, epoch, func(*Start) {}, disk...)
+}
+
+// newRigWith is newRig with other settings.
+func newRigWith(t *testing.T, self ensemble.ID, epoch uint32, set func(*Start), disk ...proto.Zxid) *rig {
+	t.Helper()
 	members, err := ensemble.ParseConfig(threeServers)
 	if err != nil {
 		t.Fatal(err)
@@ -42,6 +48,7 @@ func newRig(t *testing.T, self ensemble.ID, epoch uint32, disk ...proto.Zxid) *r
 	for _, z := range disk {
 		s.Last, s.Recent = z, append(s.Recent, noneEntry(z))
 	}
+	set(&s)
 	r := &rig{t: t, n: New(s)}
 	r.step(Tick{})
 	return r

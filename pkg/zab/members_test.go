@@ -1,0 +1,186 @@
+package zab
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/zabd/zabd/pkg/ensemble"
+	"github.com/zabd/zabd/pkg/jute"
+	"github.com/zabd/zabd/pkg/proto"
+	"github.com/zabd/zabd/pkg/txn"
+)
+
+// changeEntry is an entry that makes servers the members.
+func changeEntry(t *testing.T, at proto.Zxid, ids ...int) (txn.Entry, *ensemble.Config) {
+	t.Helper()
+	var text strings.Builder
+	for _, id := range ids { // at the addresses of threeServers
+		fmt.Fprintf(&text, "server.%d=%c:1:2:participant\n", id, 'a'+id-1)
+	}
+	c, err := ensemble.ParseConfig(text.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c = c.WithVersion(int64(at))
+	x := txn.Txn{Header: txn.Header{Zxid: at, Type: proto.OpReconfig}, Body: txn.Body{Path: "/zookeeper/config", Data: []byte(c.Text()), Version: -1}}
+	return x.Entry(), c
+}
+
+// disk returns what the disk was asked for since the effects were last looked at, in its order.
+func (r *rig) disk() string {
+	ef := r.take()
+	var out []string
+	for _, e := range ef.Append {
+		out = append(out, "append "+short(e.Zxid))
+	}
+	for _, s := range ef.Store {
+		switch s := s.(type) {
+		case SaveNext:
+			text := "forget"
+			if s.Config != nil {
+				text = "save " + short(proto.Zxid(s.Config.Version))
+			}
+			out = append(out, text)
+		case Activate:
+			out = append(out, "activate "+short(proto.Zxid(s.Config.Version)))
+		case AppendBehind:
+			out = append(out, "append "+short(s.Entries[0].Zxid))
+		case SaveEpochs:
+			out = append(out, fmt.Sprintf("epochs %d %d", s.Accepted, s.Current))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+func (r *rig) wantDisk(want string) {
+	r.t.Helper()
+	if got := r.disk(); got != want {
+		r.t.Fatalf("the disk is asked for %q, want %q", got, want)
+	}
+}
+
+// enabled are the settings of a server that heeds changes; its membership is of version 1.
+func enabled(s *Start) { s.Reconfig, s.Members = true, s.Members.WithVersion(1) }
+
+func newLeader(link LinkID, epoch uint32, c *ensemble.Config) Received {
+	return Received{Link: link, Packet: Packet{Type: TypeNewLeader, Zxid: zx(epoch, 0), Data: []byte(c.Text())}}
+}
+
+func activate(link LinkID, at proto.Zxid, leader int64) Received {
+	return Received{Link: link, Packet: Packet{Type: TypeCommitAndActivate, Zxid: at, Data: jute.AppendLong(nil, leader)}}
+}
+
+// follows lets a server follow server 3 in epoch 2.
+func follows(t *testing.T, set func(*Start)) *rig {
+	t.Helper()
+	r := newRigWith(t, 1, 1, set, zx(1, 1))
+	r.follow(3, 1, 2)
+	r.step(packet(1, TypeDiff, zx(1, 1)), newLeader(1, 2, r.n.who.Active))
+	r.stored()
+	r.step(packet(1, TypeUpToDate, noZxid))
+	r.take()
+	return r
+}
+
+// TestChangeIsOnTheDiskBeforeItsEntry, and what comes behind it in the same step stays behind it.
+func TestChangeIsOnTheDiskBeforeItsEntry(t *testing.T) {
+	e, c := changeEntry(t, zx(2, 1), 1, 2)
+	r := follows(t, enabled)
+	r.step(Received{Link: 1, Packet: Packet{Type: TypeProposal, Zxid: e.Zxid, Data: e.Bytes}}, proposal(1, zx(2, 2)))
+	r.wantDisk("save 2.1, append 2.1, append 2.2")
+	r.step(Stored{}, Synced{zx(2, 1)})
+	r.want("1: ACK 2.1")
+	r.step(activate(1, zx(2, 1), 2))
+	if got := r.take(); got.Members == nil || got.Members.Text() != c.Text() || len(got.Deliver) != 1 || got.Dial != 2 || r.n.Role() != Following {
+		t.Fatalf("%+v, and it is %v", got, r.n.Role())
+	}
+}
+
+// TestChangeThatIsNotEnabled is an entry like others.
+func TestChangeThatIsNotEnabled(t *testing.T) {
+	e, _ := changeEntry(t, zx(2, 1), 1, 2)
+	r := follows(t, func(*Start) {})
+	r.step(Received{Link: 1, Packet: Packet{Type: TypeProposal, Zxid: e.Zxid, Data: e.Bytes}})
+	r.wantDisk("append 2.1")
+	r.step(Synced{zx(2, 1)})
+	r.want("1: ACK 2.1")
+	r.step(activate(1, zx(2, 1), 2))
+	if got := r.take(); got.Members != nil || len(got.Deliver) != 1 || r.n.Role() != Following {
+		t.Fatalf("%+v, and it is %v", got, r.n.Role())
+	}
+}
+
+// TestChangeUnderWayIsNotActiveAtUpToDate, though the leader names it as seen last.
+func TestChangeUnderWayIsNotActiveAtUpToDate(t *testing.T) {
+	for _, committed := range []bool{false, true} {
+		e, c := changeEntry(t, zx(1, 2), 1, 2, 3, 4)
+		r := newRigWith(t, 1, 1, enabled, zx(1, 1))
+		r.follow(3, 1, 2)
+		r.step(packet(1, TypeDiff, zx(1, 2)), Received{Link: 1, Packet: Packet{Type: TypeProposal, Zxid: e.Zxid, Data: e.Bytes}})
+		if committed {
+			r.step(packet(1, TypeCommit, e.Zxid))
+		}
+		r.step(newLeader(1, 2, c))
+		r.wantDisk("save 1.2, append 1.2, epochs 2 2")
+		r.stored()
+		r.step(packet(1, TypeUpToDate, noZxid))
+		want := map[bool]string{false: "", true: "activate 1.2"}[committed]
+		if got := r.disk(); got != want || (r.n.who.Next == nil) != committed || !r.n.Serving() {
+			t.Errorf("committed %v: the disk is asked for %q, want %q; next %v", committed, got, want, r.n.who.Next)
+		}
+	}
+}
+
+// TestSavedMembersWithoutTheirEntry are forgotten when a server starts: the entry did not reach the log. Those of an entry
+// count, though they were not saved.
+func TestSavedMembersWithoutTheirEntry(t *testing.T) {
+	e, c := changeEntry(t, zx(1, 2), 1, 2, 3, 4)
+	for _, k := range []struct {
+		name    string
+		set     func(*Start)
+		disk    string
+		version int64
+	}{
+		{"the log ends before it", func(s *Start) { s.Next = c }, "forget", 1},
+		{"the log has another entry", func(s *Start) {
+			s.Next, s.Last, s.Recent = c, zx(1, 3), append(s.Recent, noneEntry(zx(1, 2)), noneEntry(zx(1, 3)))
+		}, "forget", 1},
+		{"the log has it", func(s *Start) { s.Next, s.Last, s.Recent = c, zx(1, 2), append(s.Recent, e) }, "", c.Version},
+		{"the log alone has it", func(s *Start) { s.Last, s.Recent = zx(1, 2), append(s.Recent, e) }, "save 1.2", c.Version},
+		{"a tree may have it", func(s *Start) { s.Next, s.Last, s.Recent = c, zx(1, 5), nil }, "", c.Version},
+	} {
+		r := newRigWith(t, 1, 1, func(s *Start) { enabled(s); k.set(s) }, zx(1, 1))
+		if got := r.disk(); got != k.disk || r.n.who.LastSeen().Version != k.version {
+			t.Errorf("%s: the disk is asked for %q, want %q; last seen is %x", k.name, got, k.disk, r.n.who.LastSeen().Version)
+		}
+	}
+}
+
+// TestLearnerWithLaterMembers: a leader that is not established looks again, for it may learn of them; another turns the
+// learner away. One that has what the leader has seen last is welcome.
+func TestLearnerWithLaterMembers(t *testing.T) {
+	_, c := changeEntry(t, zx(1, 1), 1, 2, 3, 4)
+	for _, k := range []struct {
+		name    string
+		set     func(*Start)
+		version int64
+		role    Role
+		refused int
+	}{
+		{"not established", enabled, 9, Looking, 0},
+		{"not enabled", func(*Start) {}, 9, Leading, 1},
+		{"what was seen last", func(s *Start) { enabled(s); s.Next, s.Recent = c, nil }, c.Version, Leading, 0},
+		{"later than that", func(s *Start) { enabled(s); s.Next, s.Recent = c, nil }, c.Version + 1, Looking, 0},
+	} {
+		r := newRigWith(t, 3, 1, k.set, zx(1, 1))
+		for _, v := range votes(r.n, 3) {
+			r.step(v)
+		}
+		info := learnerInfo{id: 1, version: protocolVersion, configVersion: k.version}
+		r.step(Accepted{1}, Received{Link: 1, Packet: Packet{Type: TypeFollowerInfo, Zxid: zx(1, 0), Data: info.appendTo(nil)}})
+		if r.n.Role() != k.role || r.n.Stats.Refused != k.refused {
+			t.Errorf("%s: it is %v, and has refused %d", k.name, r.n.Role(), r.n.Stats.Refused)
+		}
+	}
+}
