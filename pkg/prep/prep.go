@@ -261,15 +261,16 @@ func (p *Prepper) closeSession(b *txn.Body) proto.Code {
 	return proto.OK
 }
 
-// fitting cuts a list of ephemerals to what an entry can hold. Whoever applies it removes the others all the same: they
-// belong to the session.
+// fitting returns a list of ephemerals, and an empty one in the place of what no entry can hold. Whoever applies it removes
+// what is not listed all the same: it belongs to the session.
 func (p *Prepper) fitting(paths []string) []string {
 	const around = 128
 	size := around
-	for i, path := range paths {
-		if size += 4 + len(path); p.opt.MaxEntry > 0 && size > p.opt.MaxEntry {
-			return paths[:i]
-		}
+	for _, path := range paths {
+		size += 4 + len(path)
+	}
+	if p.opt.MaxEntry > 0 && size > p.opt.MaxEntry {
+		return paths[:0]
 	}
 	return paths
 }
