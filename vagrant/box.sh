@@ -19,23 +19,32 @@ after() {
 	install -D -m 600 "$KEY" "$1/home/vagrant/.ssh/authorized_keys"
 	chmod 700 "$1/home/vagrant/.ssh"
 	chown -R --reference="$1/home/vagrant" "$1/home/vagrant/.ssh"
-	printf '[Match]\nName=eth0\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\n[DHCPv4]\nClientIdentifier=mac\n' \
+	# sudo looks up the host's name each time: no name server is asked, and DHCP names nothing.
+	printf '[Match]\nName=eth0\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\n[DHCPv4]\nClientIdentifier=mac\nUseHostname=no\nUseDNS=no\n' \
 		>"$1/etc/systemd/network/10-eth0.network"
+	echo lab >"$1/etc/hostname"
+	echo '127.0.0.1 localhost lab' >"$1/etc/hosts"
 	chroot "$1" systemctl enable systemd-networkd
 	# Each unit costs: systemd starts it, or Ansible asks about it, by a command of its own for each one that is not loaded.
-	(cd "$1/usr/lib/systemd/system" && rm -rf apt-daily* autovt@* console-getty* container-getty* cryptdisks* debug-shell* \
-		dpkg-db-backup* e2scrub* fstrim* getty* hwclock* initrd-* pam_namespace* quotaon* rc.service rc-local* rcS* serial-getty* sudo.service \
-		system-update* x11-common* dbus-org.freedesktop.{locale,timedate}1.service \
-		systemd-{backlight,binfmt,boot,firstboot,fsck,hibernate,hybrid,initctl,kexec,localed,network-generator,networkd-wait}* \
-		systemd-{pcrphase,pstore,quotacheck,repart,rfkill,suspend,sysext,time,update-utmp,volatile}*)
-	rm -rf "$1"/etc/systemd/system/{getty.target,timers.target,network-online.target}.wants "$1/usr/lib/systemd/system-generators/systemd-getty-generator"
-	rm "$1/usr/bin/hostnamectl" # Vagrant names a machine by it if it is there, through a service that starts more slowly than D-Bus waits
-	printf 'blacklist %s\n' kvm kvm_amd aesni_intel drm >"$1/etc/modprobe.d/lab.conf"
-	echo '/dev/vda / ext4 defaults 0 0' >"$1/etc/fstab"
+	(cd "$1/usr/lib/systemd/system" && rm -rf apt-daily* autovt@* console-getty* container-getty* cryptdisks* debug-shell* dev-* \
+		dpkg-db-backup* e2scrub* fstrim* getty* hwclock* initrd-* kmod-static-nodes* modprobe@* pam_namespace* proc-sys-fs-* quotaon* rc.service \
+		rc-local* rcS* serial-getty* sudo.service sys-fs-* sys-kernel-* system-update* x11-common* {cryptsetup,integritysetup,veritysetup}* \
+		dbus-org.freedesktop.{hostname,locale,login,timedate}1.service \
+		systemd-{ask-password,backlight,binfmt,boot,firstboot,fsck,hibernate,hostnamed,hybrid,hwdb,initctl,journal-catalog,journal-flush,kexec}* \
+		systemd-{localed,logind,modules-load,network-generator,networkd-wait,pcrphase,pstore,quotacheck,random-seed,remount-fs,repart}* \
+		systemd-{rfkill,suspend,sysext,time,tmpfiles-clean,update-utmp,volatile}*)
+	rm -rf "$1"/etc/systemd/system/{getty.target,timers.target,network-online.target}.wants "$1"/etc/init.d/* "$1"/etc/rc?.d/* \
+		"$1/usr/lib/systemd/system-generators/systemd-getty-generator" "$1/var/log/journal"
+	find "$1/usr/lib/udev/rules.d" -name '*.rules' ! -name 50-udev-default.rules ! -name 80-drivers.rules ! -name 99-systemd.rules -delete
+	touch "$1/etc/.updated" "$1/var/.updated" # nothing has to be brought up to date with /usr
+	rm -f "$1/usr/bin/hostnamectl" # Vagrant names a machine by it if it is there, through a service that starts more slowly than D-Bus waits
+	printf 'blacklist %s\n' kvm kvm_amd aesni_intel drm ata_piix ata_generic virtio_balloon evdev serio_raw qemu_fw_cfg >"$1/etc/modprobe.d/lab.conf"
+	: >"$1/etc/fstab"
 	: >"$1/etc/machine-id" # each machine makes its own
 	[ -z "$JAVA" ] || bring_zookeeper "$1"
 	rm -f "$1"/etc/apt/sources.list
 	[ -z "$JAVA" ] || echo 'deb [trusted=yes] file:/srv/apt ./' >"$1/etc/apt/sources.list"
+	: >"$1/etc/resolv.conf" # it was this machine's
 	cp "$1"/boot/vmlinuz-* "$OUT/vmlinuz"
 	cp "$1"/boot/initrd.img-* "$OUT/initrd"
 }
@@ -68,8 +77,8 @@ export OUT KEY BOX JAVA
 dir=$(mktemp -d)
 trap 'rm -rf --one-file-system "$dir"' EXIT
 mmdebstrap --mode=root --variant=minbase --aptopt='Acquire::Languages "none"' \
-	--include=linux-image-cloud-amd64,initramfs-tools,systemd,systemd-sysv,udev,dbus,libpam-systemd,adduser,openssh-server,sudo \
-	--include=python3-minimal,python3-apt,iproute2,nftables,procps \
+	--include=linux-image-cloud-amd64,initramfs-tools,systemd,systemd-sysv,udev,dbus,adduser,openssh-server,sudo \
+	--include=python3-minimal,python3-apt,iproute2,nftables,procps,libnss-myhostname \
 	--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
 	--dpkgopt=force-unsafe-io --essential-hook='"$BOX" before "$1"' --customize-hook='"$BOX" after "$1"' \
 	bookworm "$dir/root"

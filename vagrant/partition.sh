@@ -5,7 +5,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/machines.sh"
 
-network=${ZABD_NETWORK:-10.88.0}
+network=${ZABD_NETWORK:-192.168.60}
 if [ "$1" = heal ]; then
 	for host in $machines; do
 		on "$host" 'sudo nft list table inet lab >/dev/null 2>&1 || exit 0; sudo nft delete table inet lab && echo "$(hostname) reaches all others again"' </dev/null
