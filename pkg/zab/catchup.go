@@ -197,11 +197,13 @@ func (n *Node) onJoin(x *learner, p *Packet, ef *Effects) {
 		return
 	}
 	x.phase = joined
-	if n.lead.established {
+	switch l := n.lead; {
+	case !l.established:
+		n.establish(ef)
+	case l.reconfig != 0 && x.extensions == 0: // at UPTODATE it would go by the members that NEWLEADER names: see reconfigured
+	default:
 		n.welcome(x, ef)
-		return
 	}
-	n.establish(ef)
 }
 
 // welcome lets a learner serve. It may have waited for this for long: it has its time from here on, but what we know of it

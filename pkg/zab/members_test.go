@@ -184,3 +184,34 @@ func TestLearnerWithLaterMembers(t *testing.T) {
 		}
 	}
 }
+
+// TestLearnerThatComesDuringAChange: a server of ZooKeeper would go by the new members at UPTODATE, and so is told that when they
+// are committed.
+func TestLearnerThatComesDuringAChange(t *testing.T) {
+	for _, extensions := range []uint64{0, AllExtensions} {
+		r := newRigWith(t, 3, 1, enabled, zx(1, 1))
+		r.lead(zx(1, 1))
+		r.step(packet(1, TypeAck, zx(2, 0)), Applied{zx(2, 0)})
+		r.take()
+		r.step(Submit{[]*proto.Request{{Session: 7, Op: proto.OpReconfig}}})
+		slot := r.take().Prepare[0]
+		if c := slot.Reconfig; c == nil || !c.Enabled || c.Pending || c.Active != r.n.who.Active || fmt.Sprint(c.InSync) != "[3 1]" {
+			t.Fatalf("the preparation is told %+v", c)
+		}
+		e, _ := changeEntry(t, slot.Zxid, 1, 3)
+		r.step(Propose{[]txn.Entry{e}})
+		r.stored()
+		r.greet(2, 2)
+		r.n.learner(2).extensions = extensions
+		r.step(ackEpoch(2, zx(1, 1), -1), packet(2, TypeAck, zx(2, 0)))
+		before := strings.Contains(r.says(), "2: UPTODATE")
+		if before == (extensions == 0) {
+			t.Errorf("extensions %x: UPTODATE while the change is under way: %v", extensions, before)
+		}
+		r.step(packet(1, TypeAck, slot.Zxid))
+		said := r.says()
+		if !strings.Contains(said, "2: COMMITANDACTIVATE") || strings.Contains(said, "2: UPTODATE") == before {
+			t.Errorf("extensions %x: it says %q", extensions, said)
+		}
+	}
+}

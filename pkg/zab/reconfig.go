@@ -375,6 +375,11 @@ func (n *Node) reconfigured(ef *Effects) {
 	l.reconfig = 0
 	n.activate(n.who.Next, ef)
 	n.Stats.Reconfigs++
+	for _, x := range l.learners {
+		if x.phase == joined {
+			n.welcome(x, ef)
+		}
+	}
 	if l.successor != n.self {
 		l.retired = true
 		n.say(ef, false, "server %d is to lead: this one waits for its learners to leave", l.successor)
