@@ -28,21 +28,14 @@ func (s *Server) changeSettings(change func(*config.Config)) {
 func (s *Server) takeMembers(c *ensemble.Config) {
 	s.changeSettings(func(cfg *config.Config) { cfg.Members = c })
 	s.pipeline.Furnish()
-	self, listed := c.Member(s.cfg.MyID)
-	switch {
-	case !listed:
-		s.log.Warn("this server is none of the members: it follows without a vote, until it is added or stopped", "version", version(c), "members", len(c.Members))
-	default:
-		s.log.Info("other members count", "version", version(c), "members", len(c.Members), "voters", len(c.Voters()), "this", self.Role.String())
+	if _, listed := c.Member(s.cfg.MyID); !listed {
+		s.log.Warn("this server is none of the members: it follows without a vote, until it is added or stopped", "version", strconv.FormatInt(c.Version, 16), "members", len(c.Members))
 	}
 	select {
 	case s.moved <- struct{}{}:
 	default:
 	}
 }
-
-// version is what a membership is called everywhere.
-func version(c *ensemble.Config) string { return strconv.FormatInt(c.Version, 16) }
 
 // furnish puts the membership into a tree that nobody else has, or whose lock is held for writing. It is not replicated:
 // every member does so for itself.
