@@ -162,6 +162,72 @@ func TestTrap20_RepeatedZxidsLoad(t *testing.T) {
 	}
 }
 
+// logged is a log file that holds one list of entries behind another, which no writer of ours would.
+func logged(t *testing.T, entry func(proto.Zxid) txn.Entry, lists ...[]proto.Zxid) []byte {
+	t.Helper()
+	const header = 16
+	var image []byte
+	for _, zs := range lists {
+		disk := vfs.NewMem(1)
+		w := txnlog.NewWriter(disk, txnlog.Options{Dir: "/", FileSize: 4096, Inline: true})
+		for _, z := range zs {
+			if err := w.Append(entry(z)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		b := slurp(t, disk, fmt.Sprintf("/log.%x", int64(zs[0])))
+		if image == nil {
+			image = []byte(b[:header])
+		}
+		image = append(image, strings.TrimRight(b[header:], "\x00")...) // a record ends with a B
+	}
+	return image
+}
+
+// TestEntriesThatWereLoggedAgain: as ZooKeeper's servers do whose leader was lost while it brought them up. What only looks
+// like that is another history.
+func TestEntriesThatWereLoggedAgain(t *testing.T) {
+	disk := memberDisk(t)
+	put(t, disk, memberDir+"log.1", logged(t, setData, []proto.Zxid{1, 2, 3}, []proto.Zxid{2, 3, 4}, []proto.Zxid{1, 2, 3, 4, 5}))
+	put(t, disk, memberDir+"log.4", logged(t, setData, []proto.Zxid{4, 5, 6}))
+	d, rec := openLoad(t, disk, memberOptions())
+	if rec.Last != 6 || rec.Replayed != 6 || len(rec.Warnings) != 2 {
+		t.Fatalf("%d entries up to %v, %q, want 6 up to 6, and a warning for each file", rec.Replayed, rec.Last, rec.Warnings)
+	}
+	c, err := d.ReadFrom(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []proto.Zxid{3, 4, 5, 6} {
+		if e, err := c.Next(6); e.Zxid != want {
+			t.Fatalf("a learner is sent %v, %v, want %v", e.Zxid, err, want)
+		}
+	}
+	if err := errors.Join(c.Close(), d.Close()); err != nil {
+		t.Fatal(err)
+	}
+	d, _, base := cutTo(t, disk, 3)
+	if err := d.Close(); base || err != nil {
+		t.Fatalf("a cut below the repetition: %v, %v, want none: the leader sends its tree", base, err)
+	}
+	if _, rec := openLoad(t, disk, memberOptions()); rec.Last != 6 {
+		t.Errorf("after the cut that was none: %v, want 6", rec.Last)
+	}
+
+	other := memberDisk(t, []proto.Zxid{1, 2, 3})
+	put(t, other, memberDir+"log.2", logged(t, func(z proto.Zxid) txn.Entry {
+		x := txn.Txn{Header: txn.Header{Session: 2, Zxid: z, Type: proto.OpError}}
+		return x.Entry()
+	}, []proto.Zxid{2}))
+	var bad *DamageError
+	if err := loadErr(t, other, memberOptions()); !errors.As(err, &bad) || !strings.Contains(err.Error(), "0x2 stands behind 0x3") {
+		t.Errorf("another entry with a zxid that was there = %v", err)
+	}
+}
+
 func TestTrap20_SubTypeCreate2IsAppliedInFull(t *testing.T) {
 	files := vfs.NewMem(1)
 	d, _ := openLoad(t, files, memOptions())

@@ -1,10 +1,12 @@
 package datadir
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 
 	"github.com/zabd/zabd/pkg/proto"
 	"github.com/zabd/zabd/pkg/tree"
@@ -29,6 +31,7 @@ type replay struct {
 	joint  *joint // in front of the next entry; nil if there is none
 	doubt  *joint // at which the next digest tells whether entries are missing
 
+	again  string   // the last file that has entries once more
 	empty  []string // files without any entry, at the end of the log
 	newest string   // the last file with entries
 	lastAt int64    // where its last entry begins, and where it ends
@@ -130,7 +133,7 @@ func (p *replay) file(path string, newest bool) error {
 		}
 		seen = e.Zxid
 		p.lastAt = at
-		if !above(e.Zxid, p.base.zxid) {
+		if !above(e.Zxid, p.base.zxid) || p.repeated(path, at, e) {
 			continue
 		}
 		if err := p.follows(path, at, e.Zxid); err != nil {
@@ -143,6 +146,20 @@ func (p *replay) file(path string, newest bool) error {
 			return err
 		}
 	}
+}
+
+// repeated tells whether an entry stands in the log once more: a server of ZooKeeper that has lost its
+// leader while it was brought up logs what it is sent by the next one, though it has it. Only the very same entry is that;
+// anything else is another history.
+func (p *replay) repeated(path string, at int64, e txn.Entry) bool {
+	if above(e.Zxid, p.last) || !p.recent.has(e) {
+		return false
+	}
+	if p.again != path {
+		p.again = path
+		p.rec.warn("%s has %v again at offset %d, and perhaps more behind it: what was applied is passed over", path, e.Zxid, at)
+	}
+	return true
 }
 
 // follows checks that no entry is missing in front of one that stands at an offset.
@@ -283,6 +300,11 @@ func (r *recent) add(e txn.Entry, limit int) {
 	slot := &r.ring[r.next]
 	slot.Zxid, slot.Bytes = e.Zxid, append(slot.Bytes[:0], e.Bytes...)
 	r.next = (r.next + 1) % len(r.ring)
+}
+
+// has tells whether an entry is one of those that are kept.
+func (r *recent) has(e txn.Entry) bool {
+	return slices.ContainsFunc(r.ring, func(k txn.Entry) bool { return k.Zxid == e.Zxid && bytes.Equal(k.Bytes, e.Bytes) })
 }
 
 // take returns the entries in order.
