@@ -5,7 +5,6 @@ package interop
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -177,20 +176,15 @@ func TestReconfigBesideJava(t *testing.T) {
 	}
 }
 
-// exchange makes servers that are down those of the other kind: the first two that are not of the same. What was Java's begins
-// with its settings and without data: in a log of ZooKeeper 3.8.0 that had changed its leader zxids were seen to step back, which
-// zabd takes for damage.
+// exchange makes servers that are down those of the other kind: the first two that are not of the same.
 func (c *elastic) exchange(members []*member) {
 	c.t.Helper()
 	a := members[0]
 	b := members[slices.IndexFunc(members, func(m *member) bool { return m.kind != a.kind })]
 	a.kind, b.kind = b.kind, a.kind
 	for _, m := range []*member{a, b} {
-		if m.kind.name() != "java" { // zoo.cfg names the file that Java has written last
-			if err := os.RemoveAll(filepath.Join(m.data, "version-2")); err != nil {
-				c.t.Fatal(err)
-			}
-			continue
+		if m.kind.name() != "java" {
+			continue // zoo.cfg names the file that Java has written last
 		}
 		cfg := regexp.MustCompile(`(?m)^server.*\n`).ReplaceAllString(string(readFile(c.t, m.cfg)), "")
 		writeFile(c.t, m.cfg, cfg+"dynamicConfigFile="+filepath.Join(m.data, "zoo.cfg.dynamic")+"\n")
