@@ -67,7 +67,7 @@ interop:
 	$(GO) test -tags interop -count=1 -timeout 10m ./pkg/interop
 
 # What takes long on four hosts under load, and is run by hand.
-E2E_LONG := TestMigrationByAnsible|TestMixedLab|TestFirewallsByAnsible|TestFaultsOfOneHost/a_large_tree|TestEnsembleByAnsible/(a_changed_setting|rolling_upgrade|leader_unplugged|a_voter)
+E2E_LONG := TestMigrationByAnsible|TestReconfigByAnsible|TestMixedLab|TestFirewallsByAnsible|TestFaultsOfOneHost/a_large_tree|TestEnsembleByAnsible/(a_changed_setting|rolling_upgrade|leader_unplugged|a_voter)
 
 ## e2e: the packages on booted hosts (systemd-nspawn; needs root), and four of them set up by Ansible
 e2e: repo
