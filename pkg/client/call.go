@@ -209,6 +209,11 @@ func (k *call) Answer(z proto.Zxid, body []byte, err error) {
 		d := jute.NewDecoder(body)
 		err = k.decode(&d)
 	}
+	if err == ErrAuthFailed && k.op == proto.OpAuth { // the server hangs up behind it: what is asked next must not go there
+		if conn := k.c.conn.Load(); conn != nil {
+			conn.Fail(ErrAuthFailed)
+		}
+	}
 	if err != nil {
 		k.fail(err)
 		return

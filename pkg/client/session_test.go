@@ -336,6 +336,35 @@ func TestCredentialThatIsRefused(t *testing.T) {
 	})
 }
 
+// TestWhatFollowsARefusedCredential goes by another connection: the server is about to end this one, and nobody could tell whether a
+// write that came meanwhile was done.
+func TestWhatFollowsARefusedCredential(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var late int
+		f := &fakes{t: t, scripts: []func(*peer){
+			func(p *peer) {
+				p.welcome(7)
+				r, _ := p.next()
+				p.reply(r, 0, proto.AuthFailed, nil)
+				late = p.mute()
+			},
+			func(p *peer) { p.welcome(7); p.serve() },
+		}}
+		c := f.client("a", Options{})
+		if err := c.AddAuth(t.Context(), "nosuch", nil); !errors.Is(err, ErrAuthFailed) {
+			t.Errorf("AddAuth = %v", err)
+		}
+		if err := c.Delete(t.Context(), "/n", -1); err != nil {
+			t.Errorf("Delete = %v", err)
+		}
+		err := c.Close()
+		synctest.Wait()
+		if err != nil || late != 0 {
+			t.Errorf("Close = %v; %d requests came behind the credential", err, late)
+		}
+	})
+}
+
 // TestReadOnlyServerIsLeft for one that has a quorum; the session that it gave is worth nothing there.
 func TestReadOnlyServerIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
