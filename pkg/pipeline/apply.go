@@ -37,7 +37,8 @@ type applier struct {
 	txn     txn.Txn
 	result  tree.Result
 	event   []byte    // the current change's notification, encoded once for all its watchers
-	touched []*Client // clients with new output
+	touched []*Client // clients with new answers
+	fan     fan
 	since   time.Duration
 	busy    Busy
 }
@@ -275,7 +276,7 @@ func (p *Pipeline) fire(ch *tree.Change) {
 		}
 		told++
 		if c.out.notify(a.event, p.cfg.EventBytes) {
-			p.touch(c)
+			a.fan.add(c)
 		} else {
 			p.Stats.EventOverflows.Add(1)
 			c.tr.Close()
@@ -374,7 +375,7 @@ func (p *Pipeline) unaccount(it serve.Item) {
 	it.From.(*Client).pending.Add(-1)
 }
 
-// touch marks a client as having new output.
+// touch marks a client as having a new answer.
 func (p *Pipeline) touch(c *Client) {
 	if !c.touched {
 		c.touched = true
@@ -382,7 +383,7 @@ func (p *Pipeline) touch(c *Client) {
 	}
 }
 
-// flushTouched sends what the last step has put out, without waiting for any client.
+// flushTouched sends what the last step has put out, answers first, without waiting for any client.
 func (p *Pipeline) flushTouched() {
 	a := &p.apply
 	for i, c := range a.touched {
@@ -391,6 +392,7 @@ func (p *Pipeline) flushTouched() {
 		a.touched[i] = nil
 	}
 	a.touched = a.touched[:0]
+	a.fan.flush()
 	p.makeRoom()
 }
 

@@ -38,9 +38,10 @@ type Client struct {
 	out     output
 	pending atomic.Int32 // own requests that wait in the session's queue
 	gone    atomic.Bool
-	touched bool      // the apply loop's
-	term    *term     // set by Admit
-	answer  chan bool // one slot, used once: whether the session that was asked for lives
+	touched bool        // the apply loop's: it has a new answer
+	told    atomic.Bool // it has a new notification and is in the fan
+	term    *term       // set by Admit
+	answer  chan bool   // one slot, used once: whether the session that was asked for lives
 
 	// What follows belongs to the reading goroutine; the reader, to whoever holds the tree's lock for it.
 	reader      serve.Reader
