@@ -44,8 +44,12 @@ func TestWatches(t *testing.T) {
 	half := goal{0.5, true}
 	takeTurns(t, running, 2, []row{
 		{fmt.Sprintf("%d writes to a node with %d watchers, ms", watchCount/manyWatchers, manyWatchers), half},
+		{"CPU of the server then, ms", goal{}},
 		{fmt.Sprintf("%d nodes with a watch each of %d watchers written, ms", watchCount, fewWatchers), half},
-	}, func(e *lab.Ensemble) []float64 { return []float64{fireOne(t, e), fireMany(t, e)} })
+	}, func(e *lab.Ensemble) []float64 {
+		took, cpu := fireOne(t, e)
+		return []float64{took, cpu, fireMany(t, e)}
+	})
 }
 
 func watchedNode(i int) string { return fmt.Sprintf("%s/watched/node-%06d", base, i) }
@@ -98,8 +102,8 @@ func watchFrame(path string) []byte {
 }
 
 // fireOne has one node watched by many and written, again and again, and returns how many milliseconds passed from the
-// writes until all had been told.
-func fireOne(t *testing.T, e *lab.Ensemble) float64 {
+// writes until all had been told, and how many the server was at work meanwhile.
+func fireOne(t *testing.T, e *lab.Ensemble) (millis, cpu float64) {
 	t.Helper()
 	watchers, writer := gather(t, e, manyWatchers), gather(t, e, 1)
 	defer watchers.dismiss(t, e)
@@ -109,7 +113,7 @@ func fireOne(t *testing.T, e *lab.Ensemble) float64 {
 		in[i] = inbox{nc: nc, buf: make([]byte, 1<<10)}
 	}
 	watch, set := watchFrame(watchedNode(0)), build(proto.OpSetData, &proto.SetDataRequest{Path: watchedNode(0), Version: -1})
-	took := time.Duration(0)
+	var took, used time.Duration
 	for range watchCount / manyWatchers {
 		each(t, e, manyWatchers, func(i int) error {
 			if _, err := watchers[i].Write(watch); err != nil {
@@ -117,7 +121,7 @@ func fireOne(t *testing.T, e *lab.Ensemble) float64 {
 			}
 			return in[i].take(1)
 		})
-		began := time.Now()
+		before, began := e.CPU(), time.Now()
 		err := send(writer[0], set, 1)
 		for i := 0; i < len(in) && err == nil; i++ { // whoever is told first: all must have been
 			err = in[i].take(1)
@@ -126,8 +130,9 @@ func fireOne(t *testing.T, e *lab.Ensemble) float64 {
 			t.Fatalf("%s: %v", e.Name, err)
 		}
 		took += time.Since(began)
+		used += e.CPU() - before
 	}
-	return took.Seconds() * 1e3
+	return took.Seconds() * 1e3, used.Seconds() * 1e3
 }
 
 // watchMany has each node watched by one of a few.
