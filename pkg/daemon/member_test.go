@@ -108,7 +108,7 @@ func TestKeepAliveBetweenServers(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, c := range []net.Conn{in, out} {
-			if got := hasTimer(t, c.LocalAddr().(*net.TCPAddr)); got != want {
+			if got := hasTimer(t, c.LocalAddr(), c.RemoteAddr()); got != want {
 				t.Errorf("%s: %v has keep-alive %v", lines, c.LocalAddr(), got)
 			}
 		}

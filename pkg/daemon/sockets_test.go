@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -42,29 +41,41 @@ func TestSocketOptions(t *testing.T) {
 		if got := info.Sacked; c.backlog != 0 && got != c.backlog || c.backlog == 0 && got < 100 { // of a listener: its backlog
 			t.Errorf("%q: backlog %d", c.lines, got)
 		}
-		dial(t, s, wire.Options{})
-		if got := hasTimer(t, s.listeners[0].Addr().(*net.TCPAddr)); got != c.keepAlive {
+		var client net.Conn
+		dial(t, s, wire.Options{Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			var err error
+			client, err = (&net.Dialer{}).DialContext(ctx, network, addr)
+			return client, err
+		}})
+		if got := hasTimer(t, client.RemoteAddr(), client.LocalAddr()); got != c.keepAlive {
 			t.Errorf("%q: keep-alive %v", c.lines, got)
 		}
 	}
 }
 
-// hasTimer tells whether the kernel has a keep-alive timer for the connection that a port has.
-func hasTimer(t *testing.T, port *net.TCPAddr) bool {
+// hasTimer tells whether the kernel has a keep-alive timer for the local end of a connection. Other programs may use its
+// port as well, to elsewhere.
+func hasTimer(t *testing.T, local, remote net.Addr) bool {
 	t.Helper()
 	text, err := os.ReadFile("/proc/self/net/tcp")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := fmt.Sprintf("%s:%04X", strings.ToUpper(hex.EncodeToString(binary.NativeEndian.AppendUint32(nil, binary.BigEndian.Uint32(port.IP.To4())))), port.Port)
 	for line := range strings.Lines(string(text)) {
 		// sl local remote state queues timer:when ...
-		if f := strings.Fields(line); len(f) > 5 && f[1] == address && f[3] == "01" {
+		if f := strings.Fields(line); len(f) > 5 && f[1] == inHex(local) && f[2] == inHex(remote) && f[3] == "01" {
 			return strings.HasPrefix(f[5], "02:")
 		}
 	}
-	t.Fatalf("no connection of %s in\n%s", address, text)
+	t.Fatalf("no connection from %v to %v in\n%s", local, remote, text)
 	return false
+}
+
+// inHex writes an address as the kernel does.
+func inHex(a net.Addr) string {
+	tcp := a.(*net.TCPAddr)
+	ip := binary.NativeEndian.AppendUint32(nil, binary.BigEndian.Uint32(tcp.IP.To4()))
+	return fmt.Sprintf("%X:%04X", ip, tcp.Port)
 }
 
 // heldSocket is a port that somebody else holds as well, as zabd.socket does; left tells that the server has left it.
