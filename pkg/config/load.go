@@ -65,7 +65,7 @@ func load(h host, file string, env []string, flags map[string]string) (Config, [
 		return Config{}, nil, err
 	}
 	cfg := Default()
-	for _, step := range []func(*Config) error{l.setAll, l.check, l.join} {
+	for _, step := range []func(*Config) error{l.setAll, l.check, l.locate, l.join} {
 		if err := step(&cfg); err != nil {
 			return Config{}, nil, err
 		}
@@ -153,21 +153,21 @@ func (l *loader) merge(key, value, source string) {
 	l.from[canonical(key)] = origin{source, key}
 }
 
-// setAll takes the values, but for the server lines.
-func (l *loader) setAll(c *Config) error {
+// setAll takes the values, but for the server lines and those that are wrong: it returns what is wrong with the first of these.
+func (l *loader) setAll(c *Config) (wrong error) {
 	for _, key := range slices.Sorted(slices.Values(l.values.AllKeys())) {
 		if isServerLine(key) {
 			continue
 		}
 		warning, err := c.set(key, l.values.GetString(key))
 		switch {
-		case err != nil:
-			return l.bad(key, err.Error())
+		case err != nil && wrong == nil:
+			wrong = l.bad(key, err.Error())
 		case warning != "":
 			l.warn(l.from[key], warning)
 		}
 	}
-	return nil
+	return wrong
 }
 
 // check derives what was not set, and says what is wrong with settings taken together.
@@ -202,6 +202,11 @@ func (l *loader) check(c *Config) error {
 			}
 		}
 	}
+	return nil
+}
+
+// locate has clientPortAddress without a template.
+func (l *loader) locate(c *Config) error {
 	addr, err := expand(c.ClientPortAddress)
 	if err != nil {
 		return l.bad("clientPortAddress", err.Error())

@@ -2,43 +2,56 @@ package config
 
 import (
 	"net"
+	"slices"
 	"strconv"
 
 	"github.com/zabd/zabd/pkg/ensemble"
 )
 
 // Survey reads the settings for those who ask the servers rather than be one of them: it does not matter which of them this
-// host is, and MyID is 0 if it is none. Members has a single server as well, if there is a line for it. No file is written.
+// host is, and MyID is 0 if it is none, or may not be told. ClientPort is 0 where only this host's line would say it. Members has
+// a single server as well, if there is a line for it. No file is written. Beside an error, which is the first mistake, there is
+// what can be read all the same.
 func Survey(file string, env []string) (Config, error) {
-	h := thisHost()
+	cfg, h := Default(), thisHost()
 	h.store = nil
 	l, err := gather(h, file, env, nil)
 	if err != nil {
-		return Config{}, err
+		return cfg, err
 	}
-	cfg := Default()
-	for _, step := range []func(*Config) error{l.setAll, l.check} {
-		if err := step(&cfg); err != nil {
-			return Config{}, err
+	for _, step := range []func(*Config) error{l.setAll, l.check, l.locate, l.survey} {
+		if wrong := step(&cfg); err == nil {
+			err = wrong
 		}
 	}
-	lines, err := l.serverLines(&cfg)
+	return cfg, err
+}
+
+// survey takes the members, and the client port of this host's line.
+func (l *loader) survey(c *Config) error {
+	if c.DataDir == "" {
+		return nil // there would be no myid
+	}
+	lines, err := l.serverLines(c)
 	if err != nil || len(lines) == 0 {
-		return cfg, err
+		return err
 	}
 	members := make([]ensemble.Member, len(lines))
 	for i, s := range lines {
 		members[i] = s.member
 	}
-	if cfg.Members, err = ensemble.NewConfig(members...); err != nil {
-		return Config{}, &Error{Source: l.listFile(), Reason: err.Error()}
+	if c.Members, err = ensemble.NewConfig(members...); err != nil {
+		return &Error{Source: l.listFile(), Reason: err.Error()}
 	}
-	if own, _, err := l.identify(&cfg, lines, len(lines) == 1); err == nil {
-		cfg.MyID = own.member.ID
-		err = l.takeClientAddress(&cfg, own)
-		return cfg, err
+	own, _, err := l.identify(c, lines, len(lines) == 1)
+	if err == nil {
+		c.MyID = own.member.ID
+		return l.takeClientAddress(c, own)
 	}
-	return cfg, nil
+	if !l.isSet("clientPort") && !slices.ContainsFunc(members, func(m ensemble.Member) bool { return m.Client == nil }) {
+		c.ClientPort = 0
+	}
+	return nil
 }
 
 // ClientAddress returns where clients find a member: as its line says, or else where its quorum port is, at clientPort.

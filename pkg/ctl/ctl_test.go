@@ -316,6 +316,29 @@ func TestStartScriptStatusSpeaksAsJavas(t *testing.T) {
 	}
 }
 
+// TestStartScriptFindsThePortInTheDynamicFile: in the line of this host's myid, as Java's script does.
+func TestStartScriptFindsThePortInTheDynamicFile(t *testing.T) {
+	t.Parallel()
+	server, dir := clientPort(t, recorded(t, "4lw-follower/srvr.txt")), t.TempDir()
+	_, port, _ := net.SplitHostPort(server)
+	members := write(t, "zoo.cfg.dynamic.100000003", "server.1=127.0.0.2:2888:3888:participant;127.0.0.1:1", "server.2=127.0.0.3:2888:3888:participant;"+server)
+	cfg := write(t, "zoo.cfg", "dataDir="+dir, "initLimit=5", "syncLimit=2", "reconfigEnabled=true", "dynamicConfigFile="+members)
+	for id, c := range map[string]struct {
+		code int
+		out  string
+	}{
+		"2": {0, "Client port not found in static config file. Looking in dynamic config file.\nClient port found: " + port + ". Client address: 127.0.0.1. Client SSL: false.\nMode: follower\n"},
+		"x": {1, "myid could not be determined, will not able to locate clientPort in the server configs.\n"},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "myid"), []byte(id), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, out, said := call(t, Surroundings{}, "zkServer.sh", "status", cfg); code != c.code || out != c.out {
+			t.Errorf("myid %s: exit code %d, %q, %q", id, code, out, said)
+		}
+	}
+}
+
 func TestStartScriptInTheForeground(t *testing.T) {
 	var became []string
 	s := Surroundings{Become: func(name string, args, _ []string) error {

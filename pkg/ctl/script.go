@@ -173,6 +173,10 @@ func (x script) status() int {
 	if err != nil {
 		return x.fail(err)
 	}
+	if cfg.ClientPort == 0 {
+		x.say("myid could not be determined, will not able to locate clientPort in the server configs.\n")
+		return exit.NotThere
+	}
 	if cfg.DynamicConfigFile != "" && !x.isSet("clientPort") {
 		x.say("Client port not found in static config file. Looking in dynamic config file.\n")
 	}

@@ -82,25 +82,18 @@ func (x *session) options(o *options) (shell.Options, error) {
 // cliVersion is what the command version prints.
 func cliVersion(own string) string { return zooKeeper + " (zabd " + own + ")" }
 
-// ownServer is the client port of the server of this host.
+// ownServer is the client port of the server of this host, as far as zoo.cfg and its list of members tell, whatever else is
+// wrong with them. Where only the line of the own server would tell, and it is not known which that is, all members will do.
 func (o *options) ownServer() string {
-	if cfg, err := config.Survey(o.config, o.Env); err == nil && cfg.MyID != 0 { // its line may have the address
-		return net.JoinHostPort(cmp.Or(cfg.ClientPortAddress, "localhost"), strconv.Itoa(cfg.ClientPort))
+	cfg, _ := config.Survey(o.config, o.Env)
+	if cfg.ClientPort != 0 || cfg.Members == nil {
+		return net.JoinHostPort(cmp.Or(strings.Trim(cfg.ClientPortAddress, "[]"), "localhost"), strconv.Itoa(cfg.ClientPort))
 	}
-	host, port := "localhost", ""
-	settings, _ := config.Show(o.config, o.Env, nil, false)
-	for _, s := range settings {
-		switch s.Key {
-		case "clientPort":
-			port = s.Value
-		case "clientPortAddress":
-			host = s.Value
-		}
+	all := make([]string, len(cfg.Members.Members))
+	for i := range all {
+		all[i] = cfg.ClientAddress(&cfg.Members.Members[i])
 	}
-	if port == "" {
-		return shell.DefaultServer
-	}
-	return net.JoinHostPort(strings.Trim(host, "[]"), port)
+	return strings.Join(all, ",")
 }
 
 func (o *options) shellCommand() *cobra.Command {

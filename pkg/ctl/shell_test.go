@@ -3,6 +3,8 @@ package ctl
 import (
 	"context"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -55,6 +57,56 @@ func TestCommandsOfZkCliOneByOne(t *testing.T) {
 		if code != c.code || out != c.out || said != c.said {
 			t.Errorf("%s: exit code %d, %q, %q, want %d, %q, %q", c.name, code, out, said, c.code, c.out, c.said)
 		}
+	}
+}
+
+// TestCommandsFindTheServerByItsList: where zoo.cfg has no clientPort, the server's line of the list of members that counts
+// has it. Nobody has the port of the other lines.
+func TestCommandsFindTheServerByItsList(t *testing.T) {
+	t.Parallel()
+	addr := server(t)
+	host, port, _ := strings.Cut(addr, ":")
+	const nobody = "server.2=127.0.0.1:2888:3888;127.0.0.1:1"
+	own := "server.1=127.0.0.2:2888:3888;" + addr
+	dynamic := []string{"reconfigEnabled=true", "initLimit=5", "syncLimit=2", "dynamicConfigFile=DIR/members"}
+	both := own + "\n" + nobody
+	for name, c := range map[string]struct {
+		zoo   []string
+		files map[string]string
+		link  string // where that leads to which it is a version of
+	}{
+		"its line":                      {dynamic, map[string]string{"members": both, "myid": "1"}, ""},
+		"its line of a reconfiguration": {dynamic, map[string]string{"members.100000003": both, "myid": "1"}, "members.100000003"},
+		"the port was moved":            {append([]string{"clientPort=1"}, dynamic...), map[string]string{"members.100000003": both, "myid": "1"}, "members.100000003"},
+		"the port was moved, and zoo.cfg has lines": {
+			[]string{"server.1=127.0.0.2:2888:3888;1", nobody}, map[string]string{"zoo.cfg.dynamic.5": both, "myid": "1"}, "zoo.cfg.dynamic.5",
+		},
+		"a port for all addresses": {dynamic, map[string]string{"members": "server.1=127.0.0.2:2888:3888;" + port + "\n" + nobody, "myid": "1"}, ""},
+		"a line alone":             {dynamic, map[string]string{"members": own}, ""},
+		"beside mistakes":          {append([]string{"tickTime=soon", "minSessionTimeout=x"}, dynamic...), map[string]string{"members": both, "myid": "1"}, ""},
+		"nobody says which line":   {dynamic, map[string]string{"members": nobody + "\n" + own, "myid": "x"}, ""},
+		"clientPort, and nobody says which line": {
+			append([]string{"clientPort=" + port, "clientPortAddress=" + host}, dynamic...), map[string]string{"members": nobody, "myid": "x"}, "",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			c.files["zoo.cfg"] = strings.ReplaceAll(strings.Join(append(c.zoo, "dataDir=DIR"), "\n"), "DIR", dir)
+			for file, text := range c.files {
+				if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.link != "" {
+				if err := os.Symlink(c.link, filepath.Join(dir, strings.TrimSuffix(c.link, filepath.Ext(c.link)))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			code, out, said := call(t, Surroundings{}, "zabctl", "--config", filepath.Join(dir, "zoo.cfg"), "ls", "/")
+			if code != exit.OK || out != "[zookeeper]\n" {
+				t.Errorf("exit code %d, %q, %q", code, out, said)
+			}
+		})
 	}
 }
 
