@@ -59,22 +59,34 @@ const (
 // start starts a member of three with these settings; a tick is a second.
 func (g *stage) start(id ensemble.ID, lines string) *Server {
 	g.t.Helper()
+	return g.startFrom(id, g.zooCfg(id, lines), vfs.NewMem(1))
+}
+
+// zooCfg writes the settings of a member.
+func (g *stage) zooCfg(id ensemble.ID, lines string) (file string) {
+	g.t.Helper()
 	dir, text := g.t.TempDir(), "tickTime=1000\ninitLimit=20\nsyncLimit=10\nclientPort=2181\n"
 	if !strings.Contains(lines, "server.1") {
 		for n := 1; n <= 3; n++ {
 			text += fmt.Sprintf("server.%d=240.0.0.%d:2888:3888\n", n, n)
 		}
 	}
-	file := filepath.Join(dir, "zoo.cfg")
+	file = filepath.Join(dir, "zoo.cfg")
 	if err := errors.Join(os.WriteFile(file, []byte("dataDir="+dir+"\n"+text+lines), 0o600), os.WriteFile(filepath.Join(dir, "myid"), fmt.Append(nil, id), 0o600)); err != nil {
 		g.t.Fatal(err)
 	}
+	return file
+}
+
+// startFrom starts a member with the settings and the disk that it has.
+func (g *stage) startFrom(id ensemble.ID, file string, disk vfs.FS) *Server {
+	g.t.Helper()
 	cfg, _, err := config.Load(file, nil, nil)
 	if err != nil {
 		g.t.Fatal(err)
 	}
 	s, err := Start(g.t.Context(), cfg, Options{
-		Log: slog.New(slog.NewTextHandler(g.out, nil)), Version: "test", FS: vfs.NewMem(1), Dial: g.dial,
+		Log: slog.New(slog.NewTextHandler(g.out, nil)), Version: "test", FS: disk, Dial: g.dial,
 		Listeners: []net.Listener{newPipes()},
 		Quorum:    []net.Listener{g.open(fmt.Sprintf(quorumOf, id))}, Election: []net.Listener{g.open(fmt.Sprintf(electionOf, id))},
 	})
