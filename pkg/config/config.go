@@ -108,6 +108,7 @@ type ConnectionThrottle struct {
 type Ensemble struct {
 	Members *ensemble.Config // nil = the server serves alone
 	MyID    ensemble.ID      // one of Members; 0 = the server serves alone
+	portAt  origin           // the server line that says the client port; zero = a line does not, or only agrees
 
 	ReconfigEnabled      bool             // clients may change Members
 	Next                 *ensemble.Config // was proposed when the server ended, and may be active elsewhere; nil = none
@@ -229,6 +230,15 @@ func (c *Config) Auth() auth.Options {
 		o.Required = c.EnforceAuthSchemes
 	}
 	return o
+}
+
+// BadClientPort returns the error that the client port makes, from the settings of the file zoo.cfg: it names the line of the
+// members where that says the port.
+func (c *Config) BadClientPort(zooCfg, reason string) *Error {
+	if c.portAt == (origin{}) {
+		return &Error{zooCfg, "clientPort", reason}
+	}
+	return &Error{c.portAt.source, c.portAt.key, reason}
 }
 
 // An Error says where a setting is wrong, and why.

@@ -194,6 +194,7 @@ func (l *loader) takeClientAddress(c *Config, own serverLine) error {
 			l.warn(l.originOf("clientPort"), fmt.Sprintf("%d does not count: the port of %v does, %d", c.ClientPort, own, a.Port))
 		}
 		c.SetClientAddress(a)
+		c.portAt = own.origin
 		return nil
 	}
 	if l.isSet("clientPort") && c.ClientPort != a.Port {
@@ -203,6 +204,9 @@ func (l *loader) takeClientAddress(c *Config, own serverLine) error {
 		return l.bad("clientPortAddress", fmt.Sprintf("%s is not the client address of %v, %s", c.ClientPortAddress, own, a.Host))
 	}
 	c.SetClientAddress(a)
+	if !l.isSet("clientPort") {
+		c.portAt = own.origin
+	}
 	return nil
 }
 

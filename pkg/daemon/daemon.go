@@ -64,6 +64,7 @@ type Server struct {
 	clients    *server.Server
 	ports      sync.Mutex // guards listeners
 	listeners  []net.Listener
+	handed     bool // the first of them were open already: the service manager holds them as well
 	started    time.Time
 	registry   *metrics.Registry
 	audit      *audit.Log // nil = none is kept
@@ -181,7 +182,7 @@ func (e *BindError) Unwrap() error { return e.Err }
 
 func (s *Server) listen(open []net.Listener) error {
 	if len(open) > 0 {
-		s.listeners = open
+		s.listeners, s.handed = open, true
 		return nil
 	}
 	addr := net.JoinHostPort(s.cfg.ClientPortAddress, strconv.Itoa(s.cfg.ClientPort))

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -26,6 +27,7 @@ type elastic struct {
 	first   []ensemble.ID
 	lines   map[ensemble.ID]string       // server.N=...
 	clients map[ensemble.ID]net.Listener // until the server takes them
+	said    lockedBuffer                 // the log of all
 }
 
 // newElastic has servers that are there from the beginning, and others that may join. Members of either may be observers.
@@ -99,6 +101,7 @@ func (e *elastic) start(ids ...ensemble.ID) {
 			e.t.Fatal(err)
 		}
 		o := quiet()
+		o.Log = slog.New(slog.NewTextHandler(&e.said, nil))
 		if ports, ok := e.ports[id]; ok {
 			o.Quorum, o.Election, o.Listeners = ports[:1], ports[1:], []net.Listener{e.clients[id]}
 			delete(e.ports, id)

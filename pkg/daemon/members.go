@@ -68,6 +68,9 @@ func (s *Server) clientPortLoop() {
 			continue
 		}
 		s.log.Info("the client port has moved", "address", s.ClientAddr())
+		if s.handed {
+			s.log.Warn("zabd.socket still has the client port of the start: let its ListenStream follow (systemctl edit zabd.socket), or zabd does not start again", "address", s.ClientAddr())
+		}
 	}
 }
 

@@ -162,6 +162,9 @@ func TestReconfigMovesPorts(t *testing.T) {
 		e.start(id)
 		e.awaitLeader(1, 2, 3)
 	}
+	if got := strings.Count(e.said.String(), "zabd.socket still has the client port of the start"); got != 3 { // each was moved once, and had it open already
+		t.Errorf("it is said %d times that zabd.socket has to follow", got)
+	}
 	if got := ask(t, e.running[1], "conf"); !strings.Contains(got, "clientPort="+e.lines[1][strings.LastIndex(e.lines[1], ":")+1:]+"\n") {
 		t.Errorf("conf: %s", got)
 	}

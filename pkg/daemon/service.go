@@ -74,8 +74,8 @@ func compareSockets(cfg *config.Config, file string, open []net.Listener) error 
 			continue
 		}
 		where := net.JoinHostPort(cfg.ClientPortAddress, fmt.Sprint(cfg.ClientPort))
-		return &config.Error{Source: file, Key: "clientPort", Reason: fmt.Sprintf(
-			"it is %s here, and zabd.socket has opened %v: let ListenStream agree (systemctl edit zabd.socket), or do without the socket unit (systemctl mask zabd.socket)", where, l.Addr())}
+		return cfg.BadClientPort(file, fmt.Sprintf(
+			"the client port is %s here, and zabd.socket has opened %v: let ListenStream agree (systemctl edit zabd.socket), or do without the socket unit (systemctl mask zabd.socket)", where, l.Addr()))
 	}
 	return nil
 }

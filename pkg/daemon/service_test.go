@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -55,8 +56,46 @@ func TestSocketsAgreeWithTheSettings(t *testing.T) {
 		switch {
 		case c.ok && err != nil:
 			t.Errorf("%s: %v", name, err)
-		case !c.ok && (!errors.As(err, &wrong) || !strings.Contains(err.Error(), "zabd.socket has opened "+c.socket) || !strings.Contains(err.Error(), "/etc/zabd/zoo.cfg: clientPort: it is "+c.address)):
+		case !c.ok && (!errors.As(err, &wrong) || !strings.Contains(err.Error(), "zabd.socket has opened "+c.socket) || !strings.Contains(err.Error(), "/etc/zabd/zoo.cfg: clientPort: the client port is "+c.address)):
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestSocketsAgreeWithTheListOfMembers: where a line of the list says the client port, it is named, and not zoo.cfg.
+func TestSocketsAgreeWithTheListOfMembers(t *testing.T) {
+	t.Parallel()
+	const line = "server.1=127.0.0.1:2888:3888;2190"
+	for name, c := range map[string]struct{ zoo, list, says string }{
+		"a line of zoo.cfg":                   {line, "", "/zoo.cfg:1: server.1: "},
+		"a line that agrees with clientPort":  {"clientPort=2190\n" + line, "", "/zoo.cfg: clientPort: "},
+		"the list that zoo.cfg names":         {"dynamicConfigFile=DIR/members", "members", "/members:2: server.1: "},
+		"that of a reconfiguration":           {"dynamicConfigFile=DIR/members.5", "members.5", "/members.5:2: server.1: "},
+		"a clientPort that counts no more":    {"clientPort=2181\ndynamicConfigFile=DIR/members.5", "members.5", "/members.5:2: server.1: "},
+		"server lines that count no more":     {"server.1=127.0.0.1:2888:3888;2181", "zoo.cfg.dynamic.5", "/zoo.cfg.dynamic:2: server.1: "},
+		"a reconfiguration left it unchanged": {"dynamicConfigFile=DIR/members.5\nclientPort=2190", "members.5", "/members.5:2: server.1: "},
+	} {
+		dir := t.TempDir()
+		write := func(file, text string) {
+			if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write("zoo.cfg", strings.ReplaceAll(c.zoo, "DIR", dir)+"\ndataDir="+dir+"\ninitLimit=5\nsyncLimit=2\nstandaloneEnabled=false\n")
+		if c.list != "" {
+			write(c.list, "# members\n"+line)
+			_ = os.Symlink(c.list, filepath.Join(dir, "zoo.cfg.dynamic"))
+		}
+		cfg, _, err := config.Load(filepath.Join(dir, "zoo.cfg"), nil, nil)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		err = compareSockets(&cfg, filepath.Join(dir, "zoo.cfg"), []net.Listener{at{addr: net.TCPAddr{Port: 2181}}})
+		if want := "config: " + dir + c.says + "the client port is :2190 here, and zabd.socket has opened :2181: let ListenStream agree"; err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", name, err, want)
+		}
+		if exitCode(err) != exit.Config {
+			t.Errorf("%s: exit code %d", name, exitCode(err))
 		}
 	}
 }

@@ -191,7 +191,7 @@ func refusals(t *testing.T, h *host) {
 	}{
 		{
 			"the socket disagrees", "clientPort=2182\n", nil, nil, "78",
-			[]string{"it is :2182 here, and zabd.socket has opened [::]:2181", "systemctl edit zabd.socket"},
+			[]string{"clientPort: the client port is :2182 here, and zabd.socket has opened [::]:2181", "systemctl edit zabd.socket"},
 		},
 		{"no myid", ensemble, nil, nil, "78", []string{"/var/lib/zabd/myid: is not there", "write this server's number into the file"}},
 		{
