@@ -70,6 +70,19 @@ func (g *goZK) attached() error {
 	}
 }
 
+// getOnceMoved reads a node after a server was killed. The one that the client has found may have lost its leader, and hang
+// up as well.
+func (g *goZK) getOnceMoved(path string) ([]byte, *zk.Stat, error) {
+	for {
+		if err := g.attached(); err != nil {
+			return nil, nil, err
+		}
+		if data, stat, err := g.Get(path); !errors.Is(err, zk.ErrConnectionClosed) {
+			return data, stat, err
+		}
+	}
+}
+
 type quiet struct{}
 
 func (quiet) Printf(string, ...any) {}
@@ -386,10 +399,7 @@ func goZKSurvive(addr, root string) error {
 	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
 		return err
 	}
-	if err := c.attached(); err != nil {
-		return err
-	}
-	got, stat, err := c.Get(root + "/mine")
+	got, stat, err := c.getOnceMoved(root + "/mine")
 	if err != nil {
 		return err
 	}

@@ -51,6 +51,18 @@ public final class Client implements AutoCloseable {
         check("connected", sessions.poll(PATIENCE, TimeUnit.SECONDS) != null, true);
     }
 
+    // The server that it has found may have lost its leader, and hang up as well.
+    private byte[] getOnceMoved(String path, Stat stat) throws Exception {
+        while (true) {
+            awaitConnected();
+            try {
+                return zk.getData(path, false, stat);
+            } catch (KeeperException.ConnectionLossException e) {
+                continue;
+            }
+        }
+    }
+
     @Override
     public void close() throws Exception {
         zk.close();
@@ -278,9 +290,8 @@ public final class Client implements AutoCloseable {
             System.out.println("ready");
             while (System.in.read() != '\n') {
             }
-            c.awaitConnected();
             Stat stat = new Stat();
-            check("data", new String(c.zk.getData(root + "/mine", false, stat)), "kept");
+            check("data", new String(c.getOnceMoved(root + "/mine", stat)), "kept");
             check("session", c.zk.getSessionId(), session);
             check("owner", stat.getEphemeralOwner(), session);
             c.zk.setData(watched, null, 0);

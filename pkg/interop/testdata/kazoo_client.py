@@ -234,7 +234,8 @@ def survive(address, root):
     sys.stdin.readline()
     check("connection lost", lost.wait(PATIENCE), True)
     check("connected again", back.wait(PATIENCE), True)
-    data, stat = c.get(root + "/mine")
+    # The server that it has found may have lost its leader, and hang up as well.
+    data, stat = c.retry(c.get, root + "/mine")
     check("data", data, b"kept")
     check("session", c.client_id[0], session)
     check("owner", stat.ephemeralOwner, session)
