@@ -50,7 +50,7 @@ type Client struct {
 	closing     bool
 	reserved    bool          // the request in hand counts as outstanding already
 	now         time.Duration // when the current input was read
-	batch       []*proto.Request
+	wrote       bool          // something that may not have gone to the replicator yet
 	space       requestSpace
 	reading     bool // holds the tree's read lock
 	reads       int  // answered since the lock was taken
@@ -189,15 +189,15 @@ func (c *Client) lockTree() {
 	c.reading = true
 }
 
-// write puts a write or a sync into the session's order and into the batch that goes to the replicator. One that the
-// session does not take is dropped without an answer, as ZooKeeper drops it.
+// write puts a write or a sync into the session's order, which goes to the replicator when the input has run dry. One that
+// the session does not take is dropped without an answer, as ZooKeeper drops it.
 func (c *Client) write(req *proto.Request) {
 	s := c.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.Submit(c.item(req)) {
 		c.account()
-		c.batch = append(c.batch, req)
+		s.unsent, c.wrote = append(s.unsent, req), true
 	}
 }
 
@@ -271,11 +271,7 @@ func (c *Client) Idle() {
 // handOver lets go of all that has been handled.
 func (c *Client) handOver() {
 	c.release()
-	if len(c.batch) > 0 {
-		c.p.submit(c.term, c.batch)
-		clear(c.batch)
-		c.batch = c.batch[:0]
-	}
+	c.sendWrites()
 	c.tell()
 	c.flush()
 }
@@ -354,10 +350,7 @@ func (c *Client) Detach() {
 		s.Detach(c)
 		s.mu.Unlock()
 	}
-	if len(c.batch) > 0 { // they stand in the session's order, and so must be decided
-		c.p.submit(c.term, c.batch)
-		c.batch = nil
-	}
+	c.sendWrites()                // they stand in the session's order, and so must be decided
 	c.p.View(func(*tree.Tree) {}) // behind whatever the apply loop is registering for this client
 	c.p.watches.RemoveAll(c.reader.Watcher)
 }

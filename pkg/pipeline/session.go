@@ -23,8 +23,9 @@ type clientSession struct {
 
 	claims int // connections that are about to be its own; guarded by Pipeline.smu
 
-	mu            sync.Mutex // guards what follows
-	serve.Session            // its connections are *Client
+	mu            sync.Mutex       // guards what follows
+	serve.Session                  // its connections are *Client
+	unsent        []*proto.Request // the last writes and syncs of its order, which the replicator does not have yet
 }
 
 // session returns the session with that id if a client has been here with it.

@@ -297,3 +297,26 @@ func TestSessions(t *testing.T) {
 		}
 	})
 }
+
+// TestOlderConnectionsWritesComeFirst: what an older connection has read, and not handed on yet, stands before what the
+// newest one says, for the replicator as well.
+func TestOlderConnectionsWritesComeFirst(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.serve()
+		old := r.open()
+		old.Begin()
+		if _, err := old.Handle(frame(1, proto.OpSetData, set("/zookeeper"))); err != nil {
+			t.Fatal(err)
+		}
+		u, attached := r.attach(old.SessionID(), passwordOf(old.SessionID()))
+		r.p.Validated(old.SessionID(), true)
+		if !attached() {
+			t.Fatal("refused")
+		}
+		u.say(frame(2, proto.OpSetData, set("/zookeeper")), frame(3, proto.OpGetData, get("/zookeeper", false)))
+		old.Detach()
+		r.commit(-1)
+		synctest.Wait()
+		u.expect(t, "the newest", fmt.Sprintf("welcome %#x 2 3 ", old.SessionID()))
+	})
+}
