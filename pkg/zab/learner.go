@@ -400,11 +400,6 @@ func (n *Node) install(ef *Effects) {
 	n.applied, n.logged, n.synced = f.history, f.history, min(n.synced, f.history)
 	rest := f.behind[k:]
 	f.tree, f.behind = nil, nil
-	for _, e := range rest {
-		if c, _ := n.reconfigOf(e); c != nil { // it was looked at when it came
-			n.seeEntry(c, ef)
-		}
-	}
 	if len(rest) > 0 {
 		n.store(AppendBehind{rest}, ef)
 		for _, e := range rest {

@@ -215,3 +215,25 @@ func TestLearnerThatComesDuringAChange(t *testing.T) {
 		}
 	}
 }
+
+// TestTwoChangesBehindATree: the first was committed when the second was proposed, and so is active, though the learner has
+// got both at once. What it knew before is of another history.
+func TestTwoChangesBehindATree(t *testing.T) {
+	other, old := changeEntry(t, zx(1, 1), 1, 3)
+	first, active := changeEntry(t, zx(2, 8), 1, 2)
+	second, next := changeEntry(t, zx(2, 9), 2, 3)
+	r := newRigWith(t, 1, 1, func(s *Start) { enabled(s); s.Next, s.Recent = old, []txn.Entry{other} }, zx(1, 1))
+	r.follow(3, 1, 2)
+	entry := func(e txn.Entry) Received {
+		return Received{Link: 1, Packet: Packet{Type: TypeProposal, Zxid: e.Zxid, Data: e.Bytes}}
+	}
+	r.step(snap(1, zx(2, 7)), entry(first), packet(1, TypeCommit, first.Zxid), entry(second), newLeader(1, 2, next))
+	r.stored()
+	if w := r.n.who; w.Active.Text() != active.Text() || w.Next == nil || w.Next.Text() != next.Text() {
+		t.Fatalf("it goes by %q and %v", w.Active.Text(), w.Next)
+	}
+	r.step(packet(1, TypeUpToDate, noZxid))
+	if w := r.n.who; w.Active.Text() != active.Text() || w.Next == nil || w.Next.Text() != next.Text() {
+		t.Fatalf("at last it goes by %q and %v", w.Active.Text(), w.Next)
+	}
+}

@@ -179,6 +179,16 @@ func (n *Node) onLeadersMembers(p *Packet, ef *Effects) error {
 		return err
 	}
 	f.members = c
+	var before *ensemble.Config
+	for _, e := range f.behind {
+		if x, _ := n.reconfigOf(e); x != nil { // it was looked at when it came
+			if before != nil {
+				n.activate(before, ef) // or this one would not have been proposed
+			}
+			n.see(x, ef) // in place of what may be of another history
+			before = x
+		}
+	}
 	next := n.who.Next
 	switch logged := next != nil && counted(next.Version) && f.tree == nil && proto.Zxid(next.Version) <= n.logged; {
 	case logged && next.Version >= c.Version: // it is part of the leader's history, or behind it
