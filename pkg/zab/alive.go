@@ -48,11 +48,11 @@ func (n *Node) turn(ef *Effects) {
 	for _, x := range slices.Clone(l.learners) {
 		n.tend(x, ef)
 	}
-	if l.established && l.turns%2 == 0 && !n.followed() {
-		if l.retired {
-			n.handOver(ef)
-			return
-		}
+	left := l.established && l.turns%2 == 0 && !n.followed()
+	switch {
+	case l.retired && (left || n.now > l.leaves):
+		n.handOver(ef)
+	case left:
 		n.leave(ef, "a quorum follows no more")
 	}
 }

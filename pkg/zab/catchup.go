@@ -246,8 +246,8 @@ func (n *Node) establish(ef *Effects) {
 	ef.AwaitApplied = start
 	if n.who.Next != nil { // with our history it is committed
 		l.successor = n.designate(func(slot int) (proto.Zxid, bool) { return 0, have[slot] })
-		l.retired = l.successor != n.self
 		n.activate(n.who.Next, ef)
+		n.retire(ef)
 	}
 	l.established, l.since = true, n.now
 	clear(l.acked)

@@ -77,6 +77,7 @@ type leadership struct {
 	before    ensemble.Quorum
 	successor ensemble.ID   // who leads by the last change that was committed
 	retired   bool          // it is not we: nothing more is committed, until our learners have left
+	leaves    time.Duration // when we do not wait for that any more
 	asked     *txn.Reconfig // what the preparation was told last, of a request up to askedAt
 	askedAt   proto.Zxid
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/zabd/zabd/pkg/ensemble"
 	"github.com/zabd/zabd/pkg/jute"
@@ -235,5 +236,37 @@ func TestTwoChangesBehindATree(t *testing.T) {
 	r.step(packet(1, TypeUpToDate, noZxid))
 	if w := r.n.who; w.Active.Text() != active.Text() || w.Next == nil || w.Next.Text() != next.Text() {
 		t.Fatalf("at last it goes by %q and %v", w.Active.Text(), w.Next)
+	}
+}
+
+// TestRetiredLeaderLeadsNoLonger than syncLimit, though a quorum comes to it that knows the change already: it commits nothing
+// for them.
+func TestRetiredLeaderLeadsNoLonger(t *testing.T) {
+	r := newRigWith(t, 3, 1, enabled, zx(1, 1))
+	r.lead(zx(1, 1), zx(1, 1))
+	r.step(packet(1, TypeAck, zx(2, 0)), packet(2, TypeAck, zx(2, 0)), Applied{zx(2, 0)})
+	e, c := changeEntry(t, zx(2, 1), 1, 2, 3)
+	x := txn.Txn{Header: txn.Header{Zxid: e.Zxid, Type: proto.OpReconfig}, Body: txn.Body{
+		Path: "/zookeeper/config", Data: []byte(strings.Replace(c.Text(), "server.3=c:1:", "server.3=c:7:", 1)), Version: -1,
+	}}
+	r.step(Submit{[]*proto.Request{{Session: 7, Op: proto.OpReconfig}}}, Propose{[]txn.Entry{x.Entry()}})
+	r.stored()
+	r.step(packet(1, TypeAck, e.Zxid), Closed{1})
+	r.take()
+	if l := r.n.lead; l == nil || !l.retired || l.successor != 1 {
+		t.Fatalf("server 3 has another address, and is not retired: %+v", l)
+	}
+	info := learnerInfo{id: 1, version: protocolVersion, configVersion: int64(e.Zxid)}
+	r.step(Accepted{3}, Received{Link: 3, Packet: Packet{Type: TypeFollowerInfo, Zxid: zx(2, 0), Data: info.appendTo(nil)}})
+	r.step(ackEpoch(3, e.Zxid, -1), packet(3, TypeAck, zx(2, 0)), Closed{2})
+	for at := time.Second; r.n.Role() == Leading; at += time.Second {
+		if at > time.Minute {
+			t.Fatal("it leads for ever")
+		}
+		r.n.Step(at, packet(3, TypePing, 0), &r.ef)
+		r.n.Step(at, Tick{}, &r.ef)
+	}
+	if f := r.n.follow; f == nil || f.leader != 1 {
+		t.Errorf("it follows %+v", f)
 	}
 }

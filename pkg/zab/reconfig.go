@@ -390,13 +390,21 @@ func (n *Node) reconfigured(ef *Effects) {
 			n.welcome(x, ef)
 		}
 	}
-	if l.successor != n.self {
-		l.retired = true
-		n.say(ef, false, "server %d is to lead: this one waits for its learners to leave", l.successor)
-	}
+	n.retire(ef)
 }
 
-// handOver ends the leadership of one that is not to lead any more: its learners have left.
+// retire has a leader that is not to lead any more wait for its learners to leave. It does not wait for long: those who know
+// the change already would stay, and come.
+func (n *Node) retire(ef *Effects) {
+	l := n.lead
+	if l.successor == n.self {
+		return
+	}
+	l.retired, l.leaves = true, n.now+n.cfg.SyncLimit
+	n.say(ef, false, "server %d is to lead: this one waits for its learners to leave", l.successor)
+}
+
+// handOver ends the leadership of one that is not to lead any more: its learners have left, or have had the time for that.
 func (n *Node) handOver(ef *Effects) {
 	n.succeed(n.lead.successor, proto.Zxid(n.who.Active.Version), ef)
 }
