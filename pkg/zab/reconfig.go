@@ -319,12 +319,15 @@ func (n *Node) ownSlot() int {
 	return len(n.who.Voters())
 }
 
-// slotOf returns a learner's slot; -1 if it has no vote, or has come as an observer.
+// slotOf returns a learner's slot; -1 if it has no vote, or has come as an observer. One that is to vote by the next membership
+// observes until that is active. It promises an epoch and stores a history like others, and may be needed for that: it counts
+// until we are established.
 func (n *Node) slotOf(x *learner) int {
-	if slot, votes := n.who.Slot(x.id); votes && !x.observer && x.phase > greeted {
-		return slot
+	slot, votes := n.who.Slot(x.id)
+	if !votes || x.phase == greeted || x.observer && (n.lead.established || n.who.Active.IsVoter(x.id)) {
+		return -1
 	}
-	return -1
+	return slot
 }
 
 // reconfigState returns what the preparation of a reconfig must know. As long as one is being prepared the next has the

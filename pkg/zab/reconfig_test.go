@@ -238,3 +238,29 @@ func TestChangeThatIsNotCommittedNeedsBoth(t *testing.T) {
 		t.Errorf("the change has come about or not: %v", came)
 	}
 }
+
+// TestObserverThatIsToVote is needed when a leader finds the change in its log: no quorum of the new members is there without it.
+// It comes as an observer, for the change is not active.
+func TestObserverThatIsToVote(t *testing.T) {
+	inherited := 0
+	for seed := range uint64(40) {
+		c := changing(t, seed, -1, 2, 3, 4)
+		c.hosts[1].kill()
+		c.leader().step(Submit{[]*proto.Request{{Session: 7, Op: proto.OpReconfig, Body: []byte(servers(1, 2, 3, -4))}}})
+		c.run("a change that is logged", func() bool { return c.hosts[3].last().Counter() > 0 })
+		for _, id := range c.ids()[1:] {
+			c.hosts[id].kill()
+		}
+		if c.hosts[4].active.Version == c.hosts[3].active.Version && c.hosts[3].next != nil {
+			inherited++
+		}
+		for _, id := range []ensemble.ID{1, 3, 4} {
+			c.hosts[id].start()
+		}
+		c.run("an ensemble without server 2", c.allServe(1, 3, 4))
+		c.write(1, 9, 1, 3, 4)
+	}
+	if inherited == 0 {
+		t.Error("the change was committed each time")
+	}
+}
