@@ -270,3 +270,24 @@ func TestRetiredLeaderLeadsNoLonger(t *testing.T) {
 		t.Errorf("it follows %+v", f)
 	}
 }
+
+// TestFollowerThatIsToObserve does not count for the next change: it is about to come again, and then says no more what it has
+// stored.
+func TestFollowerThatIsToObserve(t *testing.T) {
+	r := newRigWith(t, 3, 1, enabled, zx(1, 1))
+	r.lead(zx(1, 1), zx(1, 1))
+	r.step(packet(1, TypeAck, zx(2, 0)), packet(2, TypeAck, zx(2, 0)), Applied{zx(2, 0)})
+	_, c := changeEntry(t, zx(2, 1), 1, 2, 3)
+	x := txn.Txn{Header: txn.Header{Zxid: zx(2, 1), Type: proto.OpReconfig}, Body: txn.Body{
+		Path: "/zookeeper/config", Data: []byte(strings.Replace(c.Text(), "a:1:2:participant", "a:1:2:observer", 1)), Version: -1,
+	}}
+	change := Submit{[]*proto.Request{{Session: 7, Op: proto.OpReconfig}}}
+	r.step(change, Propose{[]txn.Entry{x.Entry()}})
+	r.stored()
+	r.step(packet(1, TypeAck, zx(2, 1)), packet(2, TypeAck, zx(2, 1)))
+	r.take()
+	r.step(change)
+	if got := fmt.Sprint(r.take().Prepare[0].Reconfig.InSync); got != "[3 2]" {
+		t.Errorf("in sync are %s", got)
+	}
+}

@@ -338,7 +338,8 @@ func (n *Node) reconfigState() *txn.Reconfig {
 		l.asked = &txn.Reconfig{Enabled: n.cfg.Reconfig, Pending: n.who.Next != nil || l.retired, Active: n.who.Active}
 		l.asked.InSync = append(l.asked.InSync, n.self)
 		for _, x := range l.learners {
-			if !x.observer && x.phase == synced && n.now-x.heard <= n.cfg.SyncLimit {
+			m, _ := n.who.Active.Member(x.id) // who has just become an observer is about to come again as one
+			if !x.observer && m.Role != ensemble.Observer && x.phase == synced && n.now-x.heard <= n.cfg.SyncLimit {
 				l.asked.InSync = append(l.asked.InSync, x.id)
 			}
 		}
