@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/zabd/zabd/pkg/ensemble"
 )
@@ -138,4 +139,24 @@ func TestAppointed(t *testing.T) {
 		t.Error(got)
 	}
 	s.tell(step{"look 9/3", "connect 2 3; all LOOKING 1:9/3 r5"})
+}
+
+// TestWhoKnowsOfAnotherMembershipAsksSoon: the others elect a leader by the active one, and its repetition would come when that
+// leader has given up. (Two that took turns in leading, and gave up for want of a follower, never met it.)
+func TestWhoKnowsOfAnotherMembershipAsksSoon(t *testing.T) {
+	active, next := twoMemberships(t)
+	s := &story{t: t, e: New(Options{Self: 1, Members: active, Next: next, Reconfig: true})}
+	s.do("look 5/1")
+	for range 9 {
+		at, _ := s.e.Wake()
+		s.now = at
+		s.do("tick 0s")
+	}
+	s.do("3 LOOKING 3:6/1 r1")
+	if at, wants := s.e.Wake(); !wants || at > s.now+200*time.Millisecond {
+		t.Errorf("it asks in %v", at-s.now)
+	}
+	s.do("tick 200ms")
+	s.ef.Reset()
+	s.tell(step{"3 LEADING 3:6/1 r1", "= FOLLOWING 3:6/1 r1"})
 }

@@ -145,6 +145,10 @@ func (e *Election) settle(now time.Duration, ef *Effects) {
 		e.decide(e.proposal, ef)
 	case !e.agreed(e.votes, ballot{Vote: e.proposal, cast: true}):
 		e.waiting = false
+		if e.led(e.votes, ballot{Vote: e.proposal, cast: true}) { // those who know of no next membership decide: ask soon
+			e.interval = e.MinInterval
+			e.resend = min(e.resend, now+e.interval)
+		}
 	case !e.waiting:
 		e.waiting, e.finalize = true, now+e.FinalizeWait
 	}
