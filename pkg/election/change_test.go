@@ -160,3 +160,25 @@ func TestWhoKnowsOfAnotherMembershipAsksSoon(t *testing.T) {
 	s.ef.Reset()
 	s.tell(step{"3 LEADING 3:6/1 r1", "= FOLLOWING 3:6/1 r1"})
 }
+
+// TestVoterOfTheNextMembershipAloneInTheRoundsOfOthers: it need not wait for long to stand, or not, about every other time. (Where
+// others began a round more often than that, it stood in each, and in the way of the only one who could lead.)
+func TestVoterOfTheNextMembershipAloneInTheRoundsOfOthers(t *testing.T) {
+	active, next := twoMemberships(t)
+	s := &story{t: t, e: New(Options{Self: 4, Members: active, Next: next, Reconfig: true})}
+	s.do("look 9/1")
+	for _, leader := range []ensemble.ID{3, 6} { // who is known here, and who is not
+		stood := 0
+		for range 20 {
+			n := note(t, "LOOKING 3:5/1 r1")
+			n.Leader, n.Round = leader, s.e.Round()+1
+			s.e.Heard(s.now, 2, n, &s.ef)
+			if s.e.votes[3].Leader == 4 {
+				stood++
+			}
+		}
+		if stood < 8 || stood > 12 {
+			t.Errorf("beside %d it stands in %d rounds of 20", leader, stood)
+		}
+	}
+}

@@ -46,7 +46,8 @@ func (e *Election) count(now time.Duration, from ensemble.ID, n Notification, ef
 	slot, voter := e.who.Slot(from)
 	if !voter || !e.who.IsVoter(n.Leader) {
 		if voter && e.who.Next != nil && n.State == Looking && n.Round > e.round && e.initial.Zxid != notLogged {
-			e.begin(now, n.Round, e.initial, ef) // it stood before, and does not any more: see stand
+			e.stand()
+			e.begin(now, n.Round, e.initial, ef) // it stood before, and does not any more
 		}
 		return
 	}
@@ -69,6 +70,7 @@ func (e *Election) onVote(now time.Duration, slot int, n Notification, ef *Effec
 	}
 	switch {
 	case n.Round > e.round:
+		e.stand()
 		best := e.initial
 		if better(n.Vote, best) {
 			best = n.Vote

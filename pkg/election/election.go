@@ -91,7 +91,7 @@ type Election struct {
 	round    int64
 	vote     Vote // of the last election; before the first one is decided, for ourselves
 	own      Vote // for ourselves, with what our log has
-	tries    int  // elections, and long waits in one, since a leader was last established
+	tries    int  // rounds that we might have stood in since a leader was last established
 	initial  Vote // what we stand for in this election
 	proposal Vote // the best so far
 	votes    []ballot
@@ -176,7 +176,6 @@ func (e *Election) Look(now, since time.Duration, last proto.Zxid, epoch uint32,
 	if !e.begun {
 		e.begun, e.vote = true, e.own
 	}
-	e.tries++
 	e.stand()
 	e.state, e.since = Looking, since
 	e.interval = e.MinInterval
@@ -186,11 +185,12 @@ func (e *Election) Look(now, since time.Duration, last proto.Zxid, epoch uint32,
 	e.settle(now, ef)
 }
 
-// stand makes us a candidate, or not. A voter of the next membership alone is one about every other time: those who have not
+// stand makes us a candidate of a round that is about to begin, or not. A voter of the next membership alone is one about every other time: those who have not
 // seen that membership do not know it, so that it would stand in the way of others; and yet it may be the only one that
 // can lead, if it has more than they. (In ZooKeeper it never is.) The times are spread by the golden ratio, beginning with
 // one at which it does not stand: so they keep step with nobody else's attempts.
 func (e *Election) stand() {
+	e.tries++
 	e.initial = e.own
 	if !e.voter && (!e.who.IsVoter(e.Self) || uint64(e.tries)*0x9e3779b97f4a7c15 >= 1<<63) {
 		e.initial = Vote{Leader: math.MinInt64, Zxid: math.MinInt64, PeerEpoch: math.MinInt64}
@@ -259,7 +259,6 @@ func (e *Election) Tick(now time.Duration, ef *Effects) {
 	default:
 		e.interval = min(2*e.interval, e.MaxInterval)
 		if !e.voter && e.who.IsVoter(e.Self) && e.interval > 4*e.MinInterval {
-			e.tries++
 			e.stand()
 			e.begin(now, e.round+1, e.initial, ef)
 		} else {
