@@ -229,11 +229,12 @@ func (e *electionPort) heardOut(conn net.Conn) error {
 	return nil
 }
 
-// adopt makes a connection the link to a server, in place of the one before.
+// adopt makes a connection the link to a server, in place of the one before. The server may have been forgotten meanwhile: then
+// it is to come again, as what it is by now.
 func (e *electionPort) adopt(c *correspondent, conn net.Conn) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closed {
+	if e.closed || e.others[c.id] != c {
 		_ = conn.Close()
 		return
 	}

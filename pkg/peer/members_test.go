@@ -1,0 +1,30 @@
+package peer
+
+import (
+	"net"
+	"testing"
+
+	"github.com/zabd/zabd/pkg/ensemble"
+)
+
+// TestLinkOfAServerThatIsDismissed: a connection that is made while the other server ceases to be a member is closed. Nobody else
+// would ever do so.
+func TestLinkOfAServerThatIsDismissed(t *testing.T) {
+	c := newCluster(t, loopback(t), 3, 0)
+	c.start(1)
+	e := c.servers[1].peer.election
+	gone := e.others[3]
+	left, err := ensemble.NewConfig(c.members.Members[:2]...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.follow(left, nil)
+	e.mu.Lock()
+	gone.next = looking(1)
+	e.mu.Unlock()
+	ours, theirs := net.Pipe()
+	e.adopt(gone, ours)
+	if n, err := theirs.Read(make([]byte, 1)); err == nil {
+		t.Errorf("it sends %d bytes", n)
+	}
+}
