@@ -28,3 +28,22 @@ func TestLinkOfAServerThatIsDismissed(t *testing.T) {
 		t.Errorf("it sends %d bytes", n)
 	}
 }
+
+// TestChangeThatCameToNothing leaves no link to those who would have joined.
+func TestChangeThatCameToNothing(t *testing.T) {
+	c := newCluster(t, loopback(t), 3, 0)
+	c.start(1)
+	p := c.servers[1].peer
+	active, err := ensemble.NewConfig(c.members.Members[:2]...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.election.follow(active, c.members.WithVersion(5))
+	if p.election.others[3] == nil {
+		t.Fatal("no link to server 3 is wanted")
+	}
+	p.election.follow(active, active)
+	if p.election.others[3] != nil {
+		t.Error("a link to server 3 is kept")
+	}
+}

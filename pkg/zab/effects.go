@@ -38,7 +38,8 @@ type Effects struct {
 	FindLog []Find            // look into the log's files; answer each with LogFound
 
 	// Members: this membership is active from now on. Next: this one may become active, and links to its members, by the
-	// addresses that it has, are wanted from now on (of two addresses of a server that of the active one comes first). Both
+	// addresses that it has, are wanted from now on (of two addresses of a server that of the active one comes first); it is the
+	// active one itself if what may have become active came to nothing. Both
 	// are set before what else the step asks for (Connect, Dial, Ballots), and nil in all other steps. What a Node is
 	// started with is not told again.
 	Members, Next *ensemble.Config

@@ -291,3 +291,20 @@ func TestFollowerThatIsToObserve(t *testing.T) {
 		t.Errorf("in sync are %s", got)
 	}
 }
+
+// TestChangeThatIsCutOff leaves no links to those who would have joined.
+func TestChangeThatIsCutOff(t *testing.T) {
+	e, c := changeEntry(t, zx(2, 1), 1, 2, 3, 4)
+	r := follows(t, enabled)
+	r.step(Received{Link: 1, Packet: Packet{Type: TypeProposal, Zxid: e.Zxid, Data: e.Bytes}})
+	if next := r.take().Next; next == nil || next.Text() != c.Text() {
+		t.Fatalf("links are wanted to %v", next)
+	}
+	r.stored()
+	r.step(Closed{1})
+	r.follow(3, 2, 3)
+	r.step(packet(2, TypeTrunc, zx(1, 1)), Stored{Last: zx(1, 1)})
+	if next := r.take().Next; next != r.n.who.Active {
+		t.Errorf("links are wanted to %v", next)
+	}
+}

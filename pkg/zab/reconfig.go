@@ -90,7 +90,7 @@ func startMembers(s *Start) *ensemble.Electorate {
 // to come in its place.
 func (n *Node) recallMembers(ef *Effects) {
 	if n.cfg.Reconfig && unlogged(&n.cfg) {
-		n.store(SaveNext{}, ef)
+		n.forgetNext(ef)
 	}
 	for _, e := range n.cfg.Recent {
 		c, err := n.reconfigOf(e)
@@ -136,6 +136,12 @@ func (n *Node) seeEntry(c *ensemble.Config, ef *Effects) {
 func (n *Node) unsee(ef *Effects) {
 	n.Stats.Undone++
 	n.setMembers(n.who.Active, nil, ef)
+	n.forgetNext(ef)
+}
+
+// forgetNext has the disk forget a next membership, and the shell its links.
+func (n *Node) forgetNext(ef *Effects) {
+	ef.Next = n.who.Active
 	n.store(SaveNext{}, ef)
 }
 
