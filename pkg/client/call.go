@@ -210,7 +210,10 @@ func (k *call) Answer(z proto.Zxid, body []byte, err error) {
 		err = k.decode(&d)
 	}
 	if err == ErrAuthFailed && k.op == proto.OpAuth { // the server hangs up behind it: what is asked next must not go there
-		if conn := k.c.conn.Load(); conn != nil {
+		k.c.mu.Lock() // prime may have sent it, and not be done
+		conn := k.c.conn.Load()
+		k.c.mu.Unlock()
+		if conn != nil {
 			conn.Fail(ErrAuthFailed)
 		}
 	}
