@@ -133,7 +133,7 @@ func TestBenchMeasuresAndLeavesNothing(t *testing.T) {
 		t.Errorf("exit code %d, %q\n%s", code, said, out)
 	}
 	_, out, _ = call(t, Surroundings{}, "zabctl", "status", "--server", e.Addrs()[0], "-o", "json")
-	if !strings.Contains(out, `"znodes": 4`) { // those of a new ensemble
+	if !strings.Contains(out, `"znodes": 5`) { // those of a new ensemble
 		t.Errorf("nodes are left: %s", out)
 	}
 	for name, args := range map[string]string{

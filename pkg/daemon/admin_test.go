@@ -110,14 +110,15 @@ func TestAdminPorts(t *testing.T) {
 	}{
 		{socket, "/ops/connections", id, 200},
 		{tcp, "/ops/connections", `"last_operation" : "CREA"`, 200},
-		{tcp, "/ops/monitor", `"znode_count" : 5`, 200},
+		{tcp, "/ops/monitor", `"znode_count" : 6`, 200},
 		{tcp, "/ops/environment", `"java.version" : "go`, 200},
 		{tcp, "/ops/last_snapshot", `"zxid" : "0"`, 200},
 		{tcp, "/ops/stat_reset", "Auth info is missing", 401},
 		{tcp, "/commands/monitor", "", 404},
 		{tcp, "/readyz", "ok\n", 200},
 		{tcp, "/livez", "ok\n", 200},
-		{socket, "/metrics", "\nznode_count 5\n", 200},
+		{socket, "/metrics", "\nznode_count 6\n", 200}, // the root twice, and its second name below, as ZooKeeper has them
+		{socket, "/metrics", "\napproximate_data_size 47\n", 200},
 		{tcp, "/metrics", "\ngo_goroutines ", 200},
 		{scrape, "/metrics", "\nprocess_open_fds ", 200},
 		{scrape, "/ops/monitor", "", 404},

@@ -58,6 +58,10 @@ func (s *Server) register() {
 	r.ExportRuntime()
 }
 
+// znodeCount is the number of nodes as ZooKeeper counts them: the root is twice in its table, as "" and as "/". Who watches an
+// ensemble of both compares what its servers say.
+func znodeCount(t *tree.Tree) int { return t.NodeCount() + 1 }
+
 // registerTree makes known what the tree holds.
 func (s *Server) registerTree() {
 	r := s.registry
@@ -67,9 +71,9 @@ func (s *Server) registerTree() {
 			return v
 		}
 	}
-	r.Gauge("znode_count", ofTree(func(t *tree.Tree) int64 { return int64(t.NodeCount()) }))
+	r.Gauge("znode_count", ofTree(func(t *tree.Tree) int64 { return int64(znodeCount(t)) }))
 	r.Gauge("ephemerals_count", ofTree(func(t *tree.Tree) int64 { return int64(t.EphemeralCount()) }))
-	r.Gauge("approximate_data_size", ofTree((*tree.Tree).DataSize))
+	r.Gauge("approximate_data_size", ofTree(func(t *tree.Tree) int64 { return t.DataSize() + int64(len("/")) }))
 	r.Gauge("tree_memory_bytes", ofTree((*tree.Tree).MemoryBytes))
 	r.Gauge("global_sessions", ofTree(func(t *tree.Tree) int64 { return int64(t.SessionCount()) }))
 	r.Gauge("connection_drop_probability", s.clients.DropProbability)

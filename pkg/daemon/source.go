@@ -37,7 +37,7 @@ func (s *Server) Status() admin.Status {
 	out.Replies[0], out.Replies[1], out.Replies[2] = st.Sizes.Load()
 	out.MinLatency, out.AvgLatency, out.MaxLatency = st.Latency()
 	s.describe(&out)
-	s.pipeline.View(func(t *tree.Tree) { out.Zxid, out.Nodes = uint64(t.LastZxid()), t.NodeCount() })
+	s.pipeline.View(func(t *tree.Tree) { out.Zxid, out.Nodes = uint64(t.LastZxid()), znodeCount(t) })
 	return out
 }
 
