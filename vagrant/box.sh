@@ -51,6 +51,7 @@ after() {
 
 # ZooKeeper's server is not installed, but lies in a repository of its own; what it depends on is installed.
 bring_zookeeper() {
+	mkdir -p "$1/usr/share/man/man1" # Java's packages link to pages there
 	chroot "$1" apt-get install -y --no-install-recommends zookeeper
 	mkdir -p "$1/srv/apt/partial"
 	chroot "$1" apt-get install -y --no-install-recommends --download-only -o Dir::Cache::archives=/srv/apt zookeeperd
