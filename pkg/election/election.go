@@ -185,10 +185,10 @@ func (e *Election) Look(now, since time.Duration, last proto.Zxid, epoch uint32,
 	e.settle(now, ef)
 }
 
-// stand makes us a candidate of a round that is about to begin, or not. A voter of the next membership alone is one about every other time: those who have not
-// seen that membership do not know it, so that it would stand in the way of others; and yet it may be the only one that
-// can lead, if it has more than they. (In ZooKeeper it never is.) The times are spread by the golden ratio, beginning with
-// one at which it does not stand: so they keep step with nobody else's attempts.
+// stand makes us a candidate of a round that is about to begin, or not. A voter of the next membership alone is one about
+// every other time: those who have not seen that membership do not know it, so that it would stand in the way of others;
+// and yet it may be the only one that can lead, if it has more than they. (In ZooKeeper it never is.) The times are spread
+// by the golden ratio, beginning with one at which it does not stand: so they keep step with nobody else's attempts.
 func (e *Election) stand() {
 	e.tries++
 	e.initial = e.own
