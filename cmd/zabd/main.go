@@ -11,6 +11,5 @@ import (
 var version = "dev"
 
 func main() {
-	coarsenTimers()
-	os.Exit(daemon.Main(os.Args[1:], os.Environ(), os.Stderr, version))
+	os.Exit(daemon.Main(os.Args[1:], os.Environ(), os.Stderr, daemon.Program{Version: version, Member: coarsenTimers}))
 }

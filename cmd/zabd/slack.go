@@ -17,8 +17,10 @@ const timerSlack = 1_000_000
 //
 // Go's monitor thread naps for 20 microseconds at a time while anything goes on, and is woken from its sleep whenever
 // an idle server gets work. In a virtual machine, where each nap is a trap to set the timer, that takes a fifth of the
-// CPU that a server uses, and as much of the time that a lone write takes. The thread is there before any code of
-// ours runs, and threads have the slack of whoever made them: so only what is set before the program starts reaches it.
+// CPU that a member of an ensemble uses, and as much of the time that a lone write takes. The thread is there before any
+// code of ours runs, and threads have the slack of whoever made them: so only what is set before the program starts
+// reaches it. A server alone does without: while it is asked one thing after the other, the naps keep a processor awake that
+// would have to be woken for each answer, which takes two to three times as long.
 //
 // Where anything of this is not possible, the server runs as it is.
 func coarsenTimers() {

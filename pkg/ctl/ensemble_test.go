@@ -15,7 +15,7 @@ import (
 // TestMain is also the servers that the tests start: this program as zabd.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "--config" {
-		os.Exit(daemon.Main(os.Args[1:], os.Environ(), os.Stderr, "1.2.3"))
+		os.Exit(daemon.Main(os.Args[1:], os.Environ(), os.Stderr, daemon.Program{Version: "1.2.3"}))
 	}
 	os.Exit(m.Run())
 }

@@ -223,7 +223,7 @@ func TestProgramRefusesItsCommandLine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := Main(c.args, nil, stderr, "test"); got != c.want {
+		if got := Main(c.args, nil, stderr, Program{Version: "test"}); got != c.want {
 			t.Errorf("zabd %v ends with %d, want %d", c.args, got, c.want)
 		}
 		_ = stderr.Close()

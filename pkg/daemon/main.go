@@ -19,9 +19,17 @@ import (
 	"github.com/zabd/zabd/pkg/zab"
 )
 
+// A Program is what runs Main.
+type Program struct {
+	Version string
+	// Member is called, if it is not nil, as soon as it is known that the server is one of an ensemble, and before anything
+	// is opened that would be lost if the program was started again in its own place.
+	Member func()
+}
+
 // Main is the program zabd: it serves until SIGTERM or SIGINT and returns the exit code.
-func Main(args, env []string, stderr *os.File, version string) int {
-	cl, code, done := parse(args, stderr, version)
+func Main(args, env []string, stderr *os.File, p Program) int {
+	cl, code, done := parse(args, stderr, p.Version)
 	if done {
 		return code
 	}
@@ -32,11 +40,11 @@ func Main(args, env []string, stderr *os.File, version string) int {
 		return exit.Usage
 	}
 	log := slog.New(handler)
-	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer cancel()
-	x := service{log: log, standing: standing, load: func() (config.Config, []string, error) { return config.Load(cl.config, env, cl.set) }}
-	x.options = Options{Log: log, Version: version, Level: level, Journal: newJournalAudit()}
+	x := service{log: log, member: p.Member, standing: standing, load: func() (config.Config, []string, error) { return config.Load(cl.config, env, cl.set) }}
+	x.options = Options{Log: log, Version: p.Version, Level: level, Journal: newJournalAudit()}
 	if err = x.prepare(cl.config, env); err == nil {
+		ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+		defer cancel()
 		err = x.run(ctx)
 	}
 	if err != nil {

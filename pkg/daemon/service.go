@@ -31,6 +31,7 @@ type service struct {
 	log      *slog.Logger
 	standing *systemd.Standing
 	load     func() (config.Config, []string, error)
+	member   func() // Program's
 	cfg      config.Config
 	options  Options
 
@@ -52,6 +53,9 @@ func (x *service) prepare(file string, env []string) error {
 		return err
 	}
 	x.cfg = cfg
+	if cfg.Members != nil && x.member != nil {
+		x.member()
+	}
 	x.options.Level.Set(levels[cfg.LogLevel])
 	for _, w := range warnings {
 		x.log.Warn(w)

@@ -26,7 +26,7 @@ import (
 // TestMain is also the servers that the tests start: this program as zabd.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "--config" {
-		os.Exit(daemon.Main(os.Args[1:], os.Environ(), os.Stderr, "test"))
+		os.Exit(daemon.Main(os.Args[1:], os.Environ(), os.Stderr, daemon.Program{Version: "test"}))
 	}
 	os.Exit(m.Run())
 }

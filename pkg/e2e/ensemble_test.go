@@ -109,6 +109,9 @@ func provision(t *testing.T, s *site) {
 		if got := s.hosts[n].show("zabd", "StatusText"); !strings.HasPrefix(got, want) {
 			t.Errorf("zk%d is %q, want %q", n+1, got, want)
 		}
+		if got := s.hosts[n].do("cat", "/proc/"+s.hosts[n].show("zabd", "MainPID")+"/timerslack_ns"); got != "1000000\n" {
+			t.Errorf("a member's threads have a timer slack of %q ns, and its monitor thread takes a fifth of the CPU with less than a million", got)
+		}
 	}
 	if got := s.hosts[2].show("zabd", "StatusText"); !strings.Contains(got, "4/4 voters in sync") {
 		t.Errorf("zk3 is %q", got)
