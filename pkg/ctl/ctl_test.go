@@ -328,7 +328,7 @@ func TestStartScriptFindsThePortInTheDynamicFile(t *testing.T) {
 		out  string
 	}{
 		"2": {0, "Client port not found in static config file. Looking in dynamic config file.\nClient port found: " + port + ". Client address: 127.0.0.1. Client SSL: false.\nMode: follower\n"},
-		"x": {1, "myid could not be determined, will not able to locate clientPort in the server configs.\n"},
+		"x": {1, "The client port is in this server's line of the dynamic config file, and which that is, the file myid in dataDir does not tell here.\n"},
 	} {
 		if err := os.WriteFile(filepath.Join(dir, "myid"), []byte(id), 0o600); err != nil {
 			t.Fatal(err)

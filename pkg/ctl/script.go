@@ -174,7 +174,7 @@ func (x script) status() int {
 		return x.fail(err)
 	}
 	if cfg.ClientPort == 0 {
-		x.say("myid could not be determined, will not able to locate clientPort in the server configs.\n")
+		x.say("The client port is in this server's line of the dynamic config file, and which that is, the file myid in dataDir does not tell here.\n")
 		return exit.NotThere
 	}
 	if cfg.DynamicConfigFile != "" && !x.isSet("clientPort") {

@@ -201,6 +201,24 @@ func (c *Client) write(req *proto.Request) {
 	}
 }
 
+// sendWrites hands to the replicator what the session has not sent yet, in the session's order, by whichever connection it
+// has come: an older one may still have been reading when this one took the session. So the session is locked.
+func (c *Client) sendWrites() {
+	if !c.wrote {
+		return
+	}
+	c.wrote = false
+	s := c.session
+	s.mu.Lock()
+	passed := c.p.pass(c.term, s.unsent)
+	clear(s.unsent)
+	s.unsent = s.unsent[:0]
+	s.mu.Unlock()
+	if passed {
+		c.p.repl.Drive()
+	}
+}
+
 func (c *Client) item(req *proto.Request) serve.Item {
 	return serve.Item{Req: req, From: c, Start: int64(c.now)}
 }

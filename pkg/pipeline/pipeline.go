@@ -29,7 +29,7 @@ import (
 // Replicator takes what clients ask for. Package peer provides it. No method blocks, and none but Drive calls the
 // pipeline.
 type Replicator interface {
-	// Submit takes writes and syncs of one client in order; it keeps the requests and not the slice.
+	// Submit takes writes and syncs of one session in order; it keeps the requests and not the slice.
 	Submit(rs []*proto.Request)
 	// Drive has the replicator begin with what was submitted. It is called without any lock.
 	Drive()

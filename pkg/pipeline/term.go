@@ -199,24 +199,6 @@ func (p *Pipeline) submit(t *term, rs []*proto.Request) {
 	}
 }
 
-// sendWrites hands to the replicator what the session has not sent yet, in the session's order, by whichever connection it
-// has come: an older one may still have been reading when this one took the session. So the session is locked.
-func (c *Client) sendWrites() {
-	if !c.wrote {
-		return
-	}
-	c.wrote = false
-	s := c.session
-	s.mu.Lock()
-	passed := c.p.pass(c.term, s.unsent)
-	clear(s.unsent)
-	s.unsent = s.unsent[:0]
-	s.mu.Unlock()
-	if passed {
-		c.p.repl.Drive()
-	}
-}
-
 // pass gives requests to the replicator, unless the term is over. Drive follows, without any lock.
 func (p *Pipeline) pass(t *term, rs []*proto.Request) bool {
 	p.smu.RLock()
